@@ -1,0 +1,98 @@
+# pqleash: builds the preloaded object and its launcher, and runs everything that checks them.
+#   make | make check | make demo | make lint | make install PREFIX= DESTDIR= | make clean
+#   make SANITIZE=address,undefined    the same with sanitizers (say BUILD=... to keep both)
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+SANITIZE ?=
+CC ?= cc
+CFLAGS ?= -O2 -g
+
+WARNINGS = -Wall -Wextra -Wshadow -Wmissing-prototypes
+LIBPQ_INCLUDE = $(shell pg_config --includedir 2>/dev/null)
+LIBPQ_LIBDIR = $(shell pg_config --libdir 2>/dev/null)
+COMMON = -std=gnu11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+OBJECT_FLAGS = $(COMMON) -fPIC -fvisibility=hidden -fexceptions -pthread -Iinclude -isystem $(LIBPQ_INCLUDE)
+
+OBJECTS = $(patsubst shim/preload/%.c,$(BUILD)/preload/%.o,$(wildcard shim/preload/*.c))
+COMMAND_SOURCES = $(wildcard shim/command/*.c)
+UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*_test.c))
+SUBJECTS = $(patsubst tests/subjects/%.c,$(BUILD)/tests/subjects/%,$(wildcard tests/subjects/*.c)) \
+	$(BUILD)/tests/subjects/legacy $(BUILD)/tests/subjects/libcounting.so
+PROVE = BUILD=$(BUILD) prove --timer
+
+.PHONY: all check check-unit check-e2e check-sanitize check-valgrind demo lint install clean setup FORCE
+all: $(BUILD)/libpqleash.so $(BUILD)/pqleash
+
+# What was built with other flags is built again.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(COMMON)' | cmp -s - $@ || echo '$(CC) $(COMMON)' > $@
+
+# A tail call keeps the caller that RTLD_NEXT looks at: dlsym.c does not work without it.
+$(BUILD)/preload/dlsym.o: EXTRA = -O2 -foptimize-sibling-calls -fno-sanitize=all
+
+$(BUILD)/preload/%.o: shim/preload/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(OBJECT_FLAGS) $(EXTRA) -MMD -c -o $@ $<
+
+$(BUILD)/libpqleash.so: $(OBJECTS)
+	$(CC) $(OBJECT_FLAGS) -shared -Wl,-z,defs -Wl,-z,now -o $@ $(OBJECTS)
+
+$(BUILD)/pqleash: $(COMMAND_SOURCES) $(wildcard include/*.h) $(BUILD)/flags
+	$(CC) $(COMMON) -Iinclude -o $@ $(COMMAND_SOURCES)
+
+$(BUILD)/tests/subjects/legacy: $(wildcard tests/subjects/legacy/*.[ch]) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) -isystem $(LIBPQ_INCLUDE) -o $@ $(filter %.c,$^) -L$(LIBPQ_LIBDIR) -lpq
+
+$(BUILD)/tests/subjects/lib%.so: tests/subjects/preloads/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(OBJECT_FLAGS) -shared -o $@ $<
+
+$(BUILD)/tests/subjects/%: tests/subjects/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) -Iinclude -isystem $(LIBPQ_INCLUDE) -MMD -pthread -rdynamic -o $@ $< -L$(LIBPQ_LIBDIR) -lpq
+
+# A unit test is linked with the whole object, so that it may call what is hidden in it.
+$(BUILD)/tests/unit/%: tests/unit/%.c $(OBJECTS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) -Iinclude -Ishim/preload -isystem $(LIBPQ_INCLUDE) -MMD -pthread -o $@ $< $(OBJECTS) -L$(LIBPQ_LIBDIR) -lpq -lcmocka
+
+-include $(wildcard $(BUILD)/preload/*.d $(BUILD)/tests/*/*.d)
+
+setup:
+	scripts/setup
+
+check: setup
+	+$(MAKE) check-unit check-e2e
+
+check-unit: all $(UNIT_TESTS)
+	CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '' $(UNIT_TESTS)
+	$(PROVE) $(wildcard tests/unit/*.t)
+
+check-e2e: all $(SUBJECTS)
+	$(PROVE) $(wildcard tests/e2e/*.t)
+
+check-sanitize:
+	+scripts/check-sanitize
+
+check-valgrind: all $(SUBJECTS)
+	scripts/check-valgrind $(BUILD)
+
+demo: setup
+	+$(MAKE) all $(BUILD)/tests/subjects/legacy
+	scripts/demo $(BUILD)
+
+lint: setup
+	scripts/lint
+
+install: all
+	install -D -m 755 $(BUILD)/libpqleash.so $(DESTDIR)$(PREFIX)/lib/libpqleash.so
+	install -D -m 755 $(BUILD)/pqleash $(DESTDIR)$(PREFIX)/bin/pqleash
+	install -D -m 644 include/pqleash.h $(DESTDIR)$(PREFIX)/include/pqleash.h
+	install -D -m 644 shim/command/pqleash.1 $(DESTDIR)$(PREFIX)/share/man/man1/pqleash.1
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,301 @@
+/*
+ * The life of one backend: opened, examined, reset, settled, closed. Called by the pool and by sessions that
+ * were given a place in it; decides nothing about who gets which, and knows nothing of sessions' state.
+ */
+#include "backend.h"
+#include "pool.h"
+#include "process.h"
+#include "say.h"
+#include "settings.h"
+#include "statement.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct backend_defaults defaults;
+
+const struct backend_defaults *backend_defaults(void)
+{
+	return &defaults;
+}
+
+static void ignore_notice(void *argument, const PGresult *notice)
+{
+	(void)argument;
+	(void)notice;
+}
+
+void backend_hush(struct backend *backend)
+{
+	REAL(PQsetNoticeReceiver)(backend->conn, ignore_notice, NULL);
+}
+
+PGresult *backend_query(struct backend *backend, const char *query)
+{
+	backend_hush(backend);
+	return REAL(PQexec)(backend->conn, query);
+}
+
+/* libpq's own functions, which the first caller of PQsetNoticeReceiver expects as the old ones. */
+static void learn_defaults(PGconn *conn)
+{
+	if (defaults.receiver)
+		return;
+	defaults.processor = REAL(PQsetNoticeProcessor)(conn, NULL, NULL);
+	defaults.receiver = REAL(PQsetNoticeReceiver)(conn, NULL, NULL);
+}
+
+/*
+ * What has to be asked once of every connection: whether its role has a default role (DISCARD ALL does not
+ * give that back), and which custom settings the database's functions may set behind our back.
+ */
+static void examine(struct backend *backend)
+{
+	static const char query[] =
+	    "SELECT 'role' FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS c "
+	    "WHERE c OPERATOR(pg_catalog.~~) 'role=%' "
+	    "AND s.setdatabase OPERATOR(pg_catalog.=) ANY (ARRAY[0::pg_catalog.oid, (SELECT d.oid "
+	    "FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) "
+	    "pg_catalog.current_database())]) "
+	    "AND s.setrole OPERATOR(pg_catalog.=) ANY (ARRAY[0::pg_catalog.oid, (SELECT r.oid FROM "
+	    "pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) session_user)]) "
+	    "UNION ALL SELECT p.prosrc FROM pg_catalog.pg_proc p "
+	    "WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid "
+	    "AND p.prosrc OPERATOR(pg_catalog.~*) 'set_config|(^|[^a-z_])set[^a-z_]'";
+
+	if (backend->examined || backend->target->pgbouncer || backend->target->replication)
+		return;
+	backend->examined = true;
+	PGresult *found = backend_query(backend, query);
+	/* Where the question cannot be asked, the safe answer is to reuse nothing. */
+	backend->never_reset = REAL(PQresultStatus)(found) != PGRES_TUPLES_OK;
+	for (int row = 0; row < REAL(PQntuples)(found); row++) {
+		const char *source = REAL(PQgetvalue)(found, row, 0);
+
+		if (strcmp(source, "role") == 0 || (statement_scan(source) & STATEMENT_SETS_UNKNOWN))
+			backend->never_reset = true;
+	}
+	if (backend->never_reset)
+		say_debug("%s: a default role, or a function that sets a setting by a computed name: "
+			  "its backends are closed, not reused",
+		    backend->target->label);
+	REAL(PQclear)(found);
+}
+
+static void begin(struct backend *backend, struct target *target)
+{
+	backend->target = target_hold(target);
+	backend->generation = pool_generation();
+	backend->examined = backend->never_reset = backend->reset_pending = false;
+	backend->tracing = false;
+	backend->stain_count = 0;
+}
+
+bool backend_open(struct backend *backend, struct target *target)
+{
+	begin(backend, target);
+	process_enter_libpq();
+	backend->conn = REAL(PQconnectdb)(target->conninfo);
+	process_leave_libpq();
+	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
+		return false;
+	backend_started(backend);
+	examine(backend);
+	return true;
+}
+
+bool backend_start(struct backend *backend, struct target *target)
+{
+	begin(backend, target);
+	process_enter_libpq();
+	backend->conn = REAL(PQconnectStart)(target->conninfo);
+	process_leave_libpq();
+	if (!backend->conn || REAL(PQstatus)(backend->conn) == CONNECTION_BAD)
+		return false;
+	learn_defaults(backend->conn);
+	return true;
+}
+
+void backend_started(struct backend *backend)
+{
+	learn_defaults(backend->conn);
+	backend->target->known_good = true;
+	process_first_backend();
+	say_debug("opened a backend for %s", backend->target->label);
+}
+
+/* Read until the other side has closed, or the deadline. The server logs and counts until then. */
+static void wait_for_end(int descriptor, long timeout_ms)
+{
+	int64_t deadline = process_clock_ms() + timeout_ms;
+	char rest[4096];
+
+	shutdown(descriptor, SHUT_WR);
+	for (;;) {
+		struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
+		int64_t left = deadline - process_clock_ms();
+
+		if (left <= 0 || (poll(&wanted, 1, (int)left) < 0 && errno != EINTR))
+			return;
+		if (!wanted.revents)
+			continue;
+		ssize_t got = recv(descriptor, rest, sizeof rest, MSG_DONTWAIT);
+		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+			return;
+	}
+}
+
+void backend_close(struct backend *backend)
+{
+	int saved_errno = errno;
+	struct target *target = backend->target;
+
+	if (backend->conn) {
+		int descriptor = REAL(PQsocket)(backend->conn);
+		int watch = descriptor < 0 ? -1 : fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+
+		REAL(PQfinish)(backend->conn);
+		backend->conn = NULL;
+		if (watch >= 0) {
+			wait_for_end(watch, settings()->connect_timeout_ms);
+			close(watch);
+		}
+		say_debug("closed a backend for %s", target->label);
+	}
+	backend->target = NULL;
+	target_release(target);
+	errno = saved_errno;
+}
+
+void backend_abandon(struct backend *backend)
+{
+	/* The connection's memory is left: freeing it through libpq would talk to the parent's server process. */
+	int descriptor = REAL(PQsocket)(backend->conn);
+
+	if (descriptor >= 0)
+		close(descriptor);
+}
+
+/* End what a session left open; false when the connection is in no state to be reused. */
+static bool end_transaction(struct backend *backend)
+{
+	PGTransactionStatusType status = REAL(PQtransactionStatus)(backend->conn);
+
+	if (HAS(PQpipelineStatus) && REAL(PQpipelineStatus)(backend->conn) != 0)
+		return false;
+	if (status == PQTRANS_IDLE)
+		return true;
+	if (status != PQTRANS_INTRANS && status != PQTRANS_INERROR)
+		return false;
+	REAL(PQclear)(backend_query(backend, "ROLLBACK"));
+	return REAL(PQtransactionStatus)(backend->conn) == PQTRANS_IDLE;
+}
+
+static void forget_notifies(struct backend *backend)
+{
+	PGnotify *notify;
+
+	while ((notify = REAL(PQnotifies)(backend->conn)))
+		REAL(PQfreemem)(notify);
+}
+
+bool backend_reset(struct backend *backend, bool dirty)
+{
+	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || backend->tracing ||
+	    backend->target->replication)
+		return false;
+	if (backend->never_reset && dirty)
+		return false;
+	backend_hush(backend);
+	if (!end_transaction(backend))
+		return false;
+	forget_notifies(backend);
+	if (!dirty || backend->target->pgbouncer)
+		return true;
+	backend->reset_pending = REAL(PQsendQuery)(backend->conn, "DISCARD ALL") == 1;
+	return backend->reset_pending;
+}
+
+static bool read_reset(struct backend *backend)
+{
+	bool good = true;
+	PGresult *result;
+
+	while ((result = REAL(PQgetResult)(backend->conn))) {
+		good &= REAL(PQresultStatus)(result) == PGRES_COMMAND_OK;
+		REAL(PQclear)(result);
+		if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
+			return false;
+	}
+	forget_notifies(backend);
+	return good && REAL(PQtransactionStatus)(backend->conn) == PQTRANS_IDLE;
+}
+
+/*
+ * DISCARD ALL leaves a custom setting behind as an empty text, where a new connection has none at all.
+ * Such a backend may only serve sessions that have the setting themselves.
+ */
+static bool find_stains(struct backend *backend)
+{
+	size_t count = custom_count();
+	struct text query = {0};
+
+	backend->stain_count = 0;
+	if (count == 0 || backend->target->pgbouncer)
+		return true;
+	text_add(&query, "SELECT ");
+	for (size_t i = 0; i < count; i++)
+		text_add(&query, "%spg_catalog.current_setting('%s', true)", i ? ", " : "",
+		    custom_name(i));
+	char *text = text_take(&query);
+	PGresult *found = text ? backend_query(backend, text) : NULL;
+	free(text);
+	bool good = REAL(PQresultStatus)(found) == PGRES_TUPLES_OK;
+	for (size_t i = 0; good && i < count; i++)
+		if (!REAL(PQgetisnull)(found, 0, (int)i) && !REAL(PQgetvalue)(found, 0, (int)i)[0])
+			backend->stains[backend->stain_count++] = custom_name(i);
+	REAL(PQclear)(found);
+	return good;
+}
+
+/* Nothing may come unasked from an idle server, except its last words. */
+static bool is_quiet(struct backend *backend)
+{
+	struct pollfd wanted = {.fd = REAL(PQsocket)(backend->conn), .events = POLLIN};
+
+	return wanted.fd >= 0 && poll(&wanted, 1, 0) == 0;
+}
+
+bool backend_settle(struct backend *backend)
+{
+	bool was_reset = backend->reset_pending;
+
+	backend->reset_pending = false;
+	if (was_reset && !read_reset(backend))
+		return false;
+	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || !is_quiet(backend))
+		return false;
+	examine(backend);
+	if (custom_overflowed() || backend->never_reset)
+		return !was_reset;
+	return !was_reset || find_stains(backend);
+}
+
+bool backend_refused_for_room(const char *message)
+{
+	/* PostgreSQL, PgBouncer and Supavisor; the SQLSTATE of a refused connect is not to be had from libpq. */
+	static const char *const refusals[] = {"too many clients already", "too many connections for",
+	    "remaining connection slots are reserved", "no more connections allowed",
+	    "MaxClientsInSessionMode", "max clients reached"};
+
+	for (size_t i = 0; message && i < sizeof refusals / sizeof *refusals; i++)
+		if (strstr(message, refusals[i]))
+			return true;
+	return false;
+}

@@ -1,0 +1,105 @@
+/*
+ * Cancelling. A PGcancel that the program holds is a slot in the sessions' range that names its session, so
+ * that it acts on whatever backend the session has when PQcancel is called, and on none when it has none.
+ * PQcancel stays async-signal-safe: it only reads atomics and calls libpq's own.
+ */
+#include "cancel.h"
+#include "session.h"
+
+#include <sched.h>
+#include <string.h>
+
+void cancel_renew(struct session *session)
+{
+	if (session->wants_cancel && session->conn)
+		__atomic_store_n(
+		    &session->cancel, REAL(PQgetCancel)(session->conn), __ATOMIC_SEQ_CST);
+}
+
+void cancel_forget(struct session *session)
+{
+	PGcancel *cancel = __atomic_exchange_n(&session->cancel, NULL, __ATOMIC_SEQ_CST);
+
+	/*
+	 * A PQcancel that has read it already is let finish: the server has the signal before libpq returns, so
+	 * it cannot strike the next session's statement.
+	 */
+	while (__atomic_load_n(&session->cancelling, __ATOMIC_SEQ_CST) > 0)
+		sched_yield();
+	if (cancel)
+		REAL(PQfreeCancel)(cancel);
+}
+
+PGcancel *wrap_PQgetCancel(PGconn *conn)
+{
+	RESOLVE();
+	if (!is_session(conn))
+		return REAL(PQgetCancel)(conn);
+	SESSION_CALL(conn, CALL_STATE);
+	if (session->state != SESSION_OPEN)
+		return REAL(PQgetCancel)(session->conn);
+	struct session *slot = session_slot();
+	if (!slot)
+		return NULL;
+	slot->state = SESSION_CANCEL;
+	slot->cancel_of = session;
+	slot->life = session->life;
+	if (!session->wants_cancel) {
+		session->wants_cancel = true;
+		cancel_renew(session);
+	}
+	return (PGcancel *)slot;
+}
+
+void wrap_PQfreeCancel(PGcancel *cancel)
+{
+	if (!is_session(cancel))
+		REAL(PQfreeCancel)(cancel);
+	else if (((struct session *)cancel)->state == SESSION_CANCEL)
+		session_slot_free((struct session *)cancel);
+}
+
+/* With no statement running there is nothing to cancel, which libpq reports as success too. */
+static int cancel_now(struct session *session, char *errbuf, int errbufsize)
+{
+	int done = 1;
+
+	if (errbufsize > 0)
+		errbuf[0] = '\0';
+	__atomic_add_fetch(&session->cancelling, 1, __ATOMIC_SEQ_CST);
+	PGcancel *real = __atomic_load_n(&session->cancel, __ATOMIC_SEQ_CST);
+	if (real)
+		done = REAL(PQcancel)(real, errbuf, errbufsize);
+	__atomic_sub_fetch(&session->cancelling, 1, __ATOMIC_SEQ_CST);
+	return done;
+}
+
+int wrap_PQcancel(PGcancel *cancel, char *errbuf, int errbufsize)
+{
+	if (!is_session(cancel))
+		return REAL(PQcancel)(cancel, errbuf, errbufsize);
+	struct session *slot = (struct session *)cancel;
+	if (slot->state != SESSION_CANCEL || slot->cancel_of->life != slot->life)
+		return 1;
+	return cancel_now(slot->cancel_of, errbuf, errbufsize);
+}
+
+int wrap_PQrequestCancel(PGconn *conn)
+{
+	RESOLVE();
+	if (!is_session(conn))
+		return REAL(PQrequestCancel)(conn);
+	SESSION_CALL(conn, CALL_STATE);
+	return session->conn ? REAL(PQrequestCancel)(session->conn) : 1;
+}
+
+/* libpq's own object knows one backend: the session stays there. */
+struct pg_cancel_conn *wrap_PQcancelCreate(PGconn *conn)
+{
+	RESOLVE();
+	if (!is_session(conn))
+		return REAL(PQcancelCreate)(conn);
+	SESSION_CALL(conn, CALL_ASK);
+	session->pinned_for_good = "the program has a cancel connection for it";
+	return REAL(PQcancelCreate)(session->conn);
+}

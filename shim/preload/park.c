@@ -1,0 +1,407 @@
+/*
+ * Capture and restore. The server is asked what the session has changed; nothing is parsed or guessed. The
+ * session may have done anything to itself: so every name is qualified (search_path), no literal has a
+ * backslash (standard_conforming_strings), and a statement_timeout is lifted first, for our transaction only.
+ */
+#include "park.h"
+#include "say.h"
+#include "statement.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MOST_TIMEOUT_RETRIES 20
+
+struct snapshot {
+	PGresult *login; /* one row: the columns below */
+	PGresult *rows;  /* kind and up to four values each */
+};
+
+enum login_column { STATEMENT_TIMEOUT, ROLE, SESSION_AUTHORIZATION, TRANSACTION_TIMEOUT };
+enum row_column { KIND, NAME, VALUE, TYPES };
+
+/*
+ * One message, hence one transaction. The isolation level keeps a session whose default is SERIALIZABLE READ
+ * ONLY DEFERRABLE from waiting for a safe snapshot here.
+ */
+static const char login_query[] =
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
+    "SELECT pg_catalog.current_setting('statement_timeout'), pg_catalog.current_setting('role'), "
+    "pg_catalog.current_setting('session_authorization'), "
+    "pg_catalog.current_setting('transaction_timeout', true), "
+    "pg_catalog.set_config('statement_timeout', '0', true)%s; ";
+
+static const char state_query[] =
+    "WITH settings AS (SELECT * FROM pg_catalog.pg_settings) "
+    "SELECT 'setting' AS kind, name, setting AS value, NULL AS types FROM settings "
+    "WHERE source OPERATOR(pg_catalog.=) 'session' AND name OPERATOR(pg_catalog.<>) ALL "
+    "('{statement_timeout,transaction_timeout,transaction_isolation,transaction_read_only,"
+    "transaction_deferrable}'::pg_catalog.text[]) "
+    "UNION ALL SELECT 'default', name, pg_catalog.set_config(name, reset_val, true), NULL "
+    "FROM settings WHERE name OPERATOR(pg_catalog.=) ANY "
+    "('{statement_timeout,transaction_timeout}'::pg_catalog.text[]) "
+    "UNION ALL SELECT 'custom', n, pg_catalog.current_setting(n, true), NULL "
+    "FROM pg_catalog.unnest('{%s}'::pg_catalog.text[]) AS n "
+    "WHERE pg_catalog.current_setting(n, true) IS NOT NULL "
+    "UNION ALL SELECT CASE WHEN from_sql THEN 'PREPARE' ELSE 'prepared' END, name, statement, "
+    "parameter_types::pg_catalog.oid[]::pg_catalog.text FROM pg_catalog.pg_prepared_statements "
+    "UNION ALL SELECT 'pinned', 'holds a cursor WITH HOLD', NULL, NULL WHERE EXISTS "
+    "(SELECT FROM pg_catalog.pg_cursors WHERE is_holdable) "
+    "UNION ALL SELECT 'pinned', 'is listening for notifications', NULL, NULL WHERE EXISTS "
+    "(SELECT FROM pg_catalog.pg_listening_channels()) "
+    "UNION ALL SELECT 'pinned', 'holds a session advisory lock', NULL, NULL WHERE EXISTS "
+    "(SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' "
+    "AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) "
+    "UNION ALL SELECT 'pinned', 'holds a temporary object', NULL, NULL WHERE EXISTS "
+    "(SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) "
+    "2615::pg_catalog.oid AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())";
+
+static const char *cell(const PGresult *result, int row, int column)
+{
+	return REAL(PQgetvalue)(result, row, column);
+}
+
+static bool is_kind(const PGresult *rows, int row, const char *kind)
+{
+	return strcmp(cell(rows, row, KIND), kind) == 0;
+}
+
+static char *capture_query(const struct backend *backend)
+{
+	struct text names = {0}, query = {0};
+	bool has_transaction_timeout = REAL(PQserverVersion)(backend->conn) >= 170000;
+
+	for (size_t i = 0; i < custom_count(); i++)
+		text_add(&names, "%s%s", i ? "," : "", custom_name(i));
+	text_add(&query, login_query,
+	    has_transaction_timeout ? ", pg_catalog.set_config('transaction_timeout', '0', true)" :
+				      "");
+	text_add(&query, state_query, names.bytes ? names.bytes : "");
+	bool failed = names.failed;
+	text_free(&names);
+	if (!failed)
+		return text_take(&query);
+	text_free(&query);
+	return NULL;
+}
+
+static bool is_cancelled(const PGresult *result)
+{
+	const char *state = REAL(PQresultErrorField)(result, PG_DIAG_SQLSTATE);
+
+	return state && strcmp(state, "57014") == 0;
+}
+
+/* Run the capture; false with *timed_out when the session's own statement_timeout struck first. */
+static bool ask(struct backend *backend, const char *query, struct snapshot *snapshot, bool *timed_out)
+{
+	PGresult *result;
+	bool good = true;
+
+	*snapshot = (struct snapshot){0};
+	*timed_out = false;
+	backend_hush(backend);
+	if (!REAL(PQsendQuery)(backend->conn, query))
+		return false;
+	while ((result = REAL(PQgetResult)(backend->conn))) {
+		PGresult **place = snapshot->login ? &snapshot->rows : &snapshot->login;
+
+		if (REAL(PQresultStatus)(result) == PGRES_TUPLES_OK && !*place)
+			*place = result;
+		else {
+			*timed_out |= is_cancelled(result);
+			good &= REAL(PQresultStatus)(result) == PGRES_COMMAND_OK;
+			REAL(PQclear)(result);
+		}
+		if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
+			return false;
+	}
+	return good && snapshot->rows;
+}
+
+/*
+ * The text of an SQL PREPARE is that of its whole message. It can be run again only if there is nothing
+ * else in it; a semicolon inside a literal is mistaken for more, which pins but never misleads.
+ */
+static bool can_prepare_again(const char *statement)
+{
+	const char *semicolon = strchr(statement, ';');
+
+	while (*statement == ' ' || *statement == '\n' || *statement == '\t' || *statement == '\r')
+		statement++;
+	return strncasecmp(statement, "prepare", 7) == 0 &&
+	    (!semicolon || semicolon[1 + strspn(semicolon + 1, " \t\r\n")] == '\0');
+}
+
+static const char *find_pin(const struct snapshot *snapshot)
+{
+	/* The reasons are literals of the query above; the result they come in is freed. */
+	static const char *const reasons[] = {"holds a cursor WITH HOLD",
+	    "is listening for notifications", "holds a session advisory lock",
+	    "holds a temporary object"};
+
+	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++) {
+		if (is_kind(snapshot->rows, row, "PREPARE") &&
+		    !can_prepare_again(cell(snapshot->rows, row, VALUE)))
+			return "has a statement prepared amid others";
+		if (!is_kind(snapshot->rows, row, "pinned"))
+			continue;
+		for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+			if (strcmp(cell(snapshot->rows, row, NAME), reasons[i]) == 0)
+				return reasons[i];
+	}
+	return NULL;
+}
+
+/* The value of a timeout as the session had it, if that is not what a reset gives; else NULL. */
+static const char *changed_timeout(const struct snapshot *snapshot, int row)
+{
+	if (!is_kind(snapshot->rows, row, "default"))
+		return NULL;
+	enum login_column column = strcmp(cell(snapshot->rows, row, NAME), "statement_timeout") == 0 ?
+	    STATEMENT_TIMEOUT :
+	    TRANSACTION_TIMEOUT;
+	const char *value = cell(snapshot->login, 0, column);
+
+	return strcmp(value, cell(snapshot->rows, row, VALUE)) == 0 ? NULL : value;
+}
+
+static bool has_other_login(const struct snapshot *snapshot, const PGconn *conn)
+{
+	return strcmp(cell(snapshot->login, 0, SESSION_AUTHORIZATION), REAL(PQuser)(conn)) != 0;
+}
+
+static bool has_role(const struct snapshot *snapshot)
+{
+	return strcmp(cell(snapshot->login, 0, ROLE), "none") != 0;
+}
+
+static bool is_blank(const struct snapshot *snapshot, const PGconn *conn)
+{
+	if (has_other_login(snapshot, conn) || has_role(snapshot))
+		return false;
+	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++)
+		if (!is_kind(snapshot->rows, row, "default") || changed_timeout(snapshot, row))
+			return false;
+	return true;
+}
+
+static void clear(struct snapshot *snapshot)
+{
+	REAL(PQclear)(snapshot->login);
+	REAL(PQclear)(snapshot->rows);
+	*snapshot = (struct snapshot){0};
+}
+
+const char *snapshot_capture(struct backend *backend, struct snapshot **kept)
+{
+	struct snapshot taken;
+	bool timed_out, good = false;
+	char *query = capture_query(backend);
+
+	*kept = NULL;
+	for (int attempt = 0; query && !good && attempt < MOST_TIMEOUT_RETRIES; attempt++) {
+		good = ask(backend, query, &taken, &timed_out);
+		if (!good)
+			clear(&taken);
+		if (!timed_out)
+			break;
+	}
+	free(query);
+	if (!good)
+		return "has state that could not be read";
+	const char *pin = find_pin(&taken);
+	if (!pin && custom_overflowed())
+		pin = "may have more custom settings than are remembered";
+	if (!pin && !is_blank(&taken, backend->conn)) {
+		*kept = malloc(sizeof **kept);
+		if (*kept)
+			**kept = taken;
+		else
+			pin = "has state, and there is no memory to keep it";
+	}
+	if (!*kept)
+		clear(&taken);
+	return pin;
+}
+
+void snapshot_free(struct snapshot *snapshot)
+{
+	if (!snapshot)
+		return;
+	clear(snapshot);
+	free(snapshot);
+}
+
+bool snapshot_covers(const struct snapshot *snapshot, const char *const *customs, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool found = false;
+
+		for (int row = 0; snapshot && row < REAL(PQntuples)(snapshot->rows); row++)
+			found |= is_kind(snapshot->rows, row, "custom") &&
+			    strcmp(cell(snapshot->rows, row, NAME), customs[i]) == 0;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* set_config for each pair, in order, in one statement. */
+struct assignments {
+	struct text query;
+	const char **values;
+	int count;
+};
+
+static void assign(struct assignments *assignments, const char *name, const char *value)
+{
+	int first = assignments->count + 1;
+
+	text_add(&assignments->query, "%spg_catalog.set_config($%d, $%d, false)",
+	    assignments->count ? ", " : "SELECT ", first, first + 1);
+	assignments->values[assignments->count++] = name;
+	assignments->values[assignments->count++] = value;
+}
+
+/* The failure of a result, for a message; NULL when it did not fail. Clears the result. */
+static char *failure(const struct backend *backend, PGresult *result, const char *what)
+{
+	ExecStatusType status = REAL(PQresultStatus)(result);
+	struct text message = {0};
+
+	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
+		text_add(&message, "%s could not be put back: %s", what,
+		    result ? REAL(PQresultErrorMessage)(result) :
+			     REAL(PQerrorMessage)(backend->conn));
+	REAL(PQclear)(result);
+	return text_take(&message);
+}
+
+static char *run_assignments(struct assignments *assignments, struct backend *backend)
+{
+	char *error = NULL, *query = text_take(&assignments->query);
+
+	if (assignments->count > 0)
+		error = failure(backend,
+		    query ? REAL(PQexecParams)(backend->conn, query, assignments->count, NULL,
+				assignments->values, NULL, NULL, 0) :
+			    NULL,
+		    "its settings");
+	free(query);
+	return error;
+}
+
+/* Settings first, then who the session is: what it may set, it may set as itself at login. */
+static char *restore_settings(const struct snapshot *snapshot, struct backend *backend)
+{
+	int rows = REAL(PQntuples)(snapshot->rows);
+	struct assignments list = {.values = malloc(((size_t)rows + 2) * 2 * sizeof(char *))};
+
+	if (!list.values)
+		return strdup("there is no memory to put its settings back");
+	for (int row = 0; row < rows; row++) {
+		const char *name = cell(snapshot->rows, row, NAME);
+
+		if (is_kind(snapshot->rows, row, "custom") ||
+		    (is_kind(snapshot->rows, row, "setting") &&
+			strcmp(name, "client_encoding") != 0))
+			assign(&list, name, cell(snapshot->rows, row, VALUE));
+	}
+	if (has_other_login(snapshot, backend->conn))
+		assign(&list, "session_authorization",
+		    cell(snapshot->login, 0, SESSION_AUTHORIZATION));
+	if (has_role(snapshot))
+		assign(&list, "role", cell(snapshot->login, 0, ROLE));
+	char *error = run_assignments(&list, backend);
+	free(list.values);
+	return error;
+}
+
+static char *restore_timeouts(const struct snapshot *snapshot, struct backend *backend)
+{
+	const char *values[2 * 2];
+	struct assignments list = {.values = values};
+
+	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++)
+		if (changed_timeout(snapshot, row))
+			assign(&list, cell(snapshot->rows, row, NAME), changed_timeout(snapshot, row));
+	return run_assignments(&list, backend);
+}
+
+/* The values captured below are in the session's own encoding: it has to be set before them. */
+static char *restore_encoding(const struct snapshot *snapshot, struct backend *backend)
+{
+	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++)
+		if (is_kind(snapshot->rows, row, "setting") &&
+		    strcmp(cell(snapshot->rows, row, NAME), "client_encoding") == 0 &&
+		    REAL(PQsetClientEncoding)(backend->conn, cell(snapshot->rows, row, VALUE)) != 0)
+			return strdup("its client_encoding could not be put back");
+	return NULL;
+}
+
+/* Type oids as PostgreSQL prints an array of them: {23,25}. Returns how many. */
+static int read_types(const char *array, Oid *types)
+{
+	int count = 0;
+
+	for (const char *byte = array; *byte; byte++)
+		if ((byte[0] == '{' || byte[0] == ',') && byte[1] != '}')
+			types[count++] = (Oid)strtoul(byte + 1, NULL, 10);
+	return count;
+}
+
+static PGresult *prepare_again(const struct snapshot *snapshot, int row, struct backend *backend)
+{
+	const char *statement = cell(snapshot->rows, row, VALUE);
+	const char *array = cell(snapshot->rows, row, TYPES);
+
+	if (is_kind(snapshot->rows, row, "PREPARE"))
+		return REAL(PQexecParams)(backend->conn, statement, 0, NULL, NULL, NULL, NULL, 0);
+	Oid *types = malloc((strlen(array) + 1) * sizeof *types);
+	if (!types)
+		return NULL;
+	PGresult *result = REAL(PQprepare)(backend->conn, cell(snapshot->rows, row, NAME), statement,
+	    read_types(array, types), types);
+	free(types);
+	return result;
+}
+
+/*
+ * A statement that cannot be prepared any more (its table is gone) is forgotten with a line on stderr:
+ * executing it would have failed as well, only with another error.
+ */
+static char *restore_prepared(const struct snapshot *snapshot, struct backend *backend)
+{
+	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++) {
+		if (!is_kind(snapshot->rows, row, "prepared") &&
+		    !is_kind(snapshot->rows, row, "PREPARE"))
+			continue;
+		char *error = failure(backend, prepare_again(snapshot, row, backend),
+		    "a prepared statement");
+		if (error && REAL(PQstatus)(backend->conn) != CONNECTION_OK)
+			return error;
+		if (error)
+			say("prepared statement \"%s\" is forgotten: it can no longer be prepared",
+			    cell(snapshot->rows, row, NAME));
+		free(error);
+	}
+	return NULL;
+}
+
+char *snapshot_restore(const struct snapshot *snapshot, struct backend *backend)
+{
+	char *error;
+
+	backend_hush(backend);
+	error = restore_encoding(snapshot, backend);
+	if (!error)
+		error = restore_settings(snapshot, backend);
+	if (!error)
+		error = restore_prepared(snapshot, backend);
+	if (!error)
+		error = restore_timeouts(snapshot, backend);
+	return error;
+}

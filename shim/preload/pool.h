@@ -1,0 +1,69 @@
+/* The pool: all backends of this process, and who gets one when it is full. See pool.c. */
+#ifndef POOL_H
+#define POOL_H
+
+#include "backend.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct session;
+
+/*
+ * A backend for a session: serving its target and settled, or, when backend->conn is NULL, an empty place in
+ * which the caller opens one (see pool_refused). NULL when there is none to be had: *error says who holds
+ * them (the caller frees it). The caller must end with pool_hold, pool_release or pool_give_up.
+ */
+struct backend *pool_acquire(struct session *session, char **error);
+
+/* The caller's session holds it from now on. */
+void pool_hold(struct backend *backend, struct session *session);
+
+/* Back into the pool, reset if the session used it; closed if it cannot be reset. */
+void pool_release(struct backend *backend, bool dirty);
+
+/* The place is free again; closes what is in it. */
+void pool_give_up(struct backend *backend);
+
+/*
+ * The server has no room for the backend just tried, while we hold others: what we hold is the limit for a
+ * while. Gives the place up. False when we hold none, so that the refusal is the program's to see.
+ */
+bool pool_refused(struct backend *backend);
+
+/* Whether a new session had better wait for a backend until it is used: the pool is full, none is idle. */
+bool pool_is_full_for(const struct target *target);
+
+/* Close all idle backends and wait for the server to let go of them; returns how many. */
+unsigned long pool_close_idle(void);
+
+/*
+ * The program is about to change what a new connection would see: close the idle backends, and those in use
+ * when they are given back.
+ */
+void pool_login_changed(void);
+
+/* How often that has happened; a backend begun at an older number is not reused. */
+uint64_t pool_generation(void);
+
+/* At exit: close everything. */
+void pool_close_all(void);
+
+/* A URI's connection_limit and pool_timeout: the smallest holds. */
+void pool_lower_limit(long limit);
+void pool_lower_timeout(long timeout_ms);
+
+/* A session has stopped being busy, or an event may help those who wait. */
+void pool_wake(void);
+
+/* Wait for pool_wake while the session is being moved by another thread. */
+void pool_wait_until_moved(struct session *session);
+
+/* Numbers: backends now, and most at once. */
+unsigned long pool_count(void);
+unsigned long pool_peak(void);
+
+/* In a child after fork: the inherited backends are the parent's. */
+void pool_forget_inherited(void);
+
+#endif

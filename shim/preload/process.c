@@ -1,0 +1,99 @@
+/*
+ * The process around us. Owns the exit handler, the check for a fork, and the thread's mark "inside libpq".
+ * At exit everything is closed, and one line is said if there is anything worth telling.
+ */
+#include "process.h"
+#include "pool.h"
+#include "say.h"
+#include "session.h"
+#include "settings.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/single_threaded.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+static __thread int inside_libpq __attribute__((tls_model("initial-exec")));
+static pid_t owner; /* the process whose backends are in the pool; 0 before the first */
+
+int64_t process_clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool process_has_threads(void)
+{
+	return !__libc_single_threaded;
+}
+
+void process_enter_libpq(void)
+{
+	inside_libpq++;
+}
+
+void process_leave_libpq(void)
+{
+	inside_libpq--;
+}
+
+bool process_in_libpq(void)
+{
+	return inside_libpq > 0;
+}
+
+void process_notice_fork(void)
+{
+	pid_t now = getpid();
+
+	if (owner != 0 && owner != now)
+		pool_forget_inherited();
+	owner = now;
+}
+
+static void say_what_happened(void)
+{
+	struct session_counts counts = session_count();
+
+	if (counts.open == 0 && counts.used_after_finish == 0 && counts.finished_twice == 0 &&
+	    counts.lost == 0)
+		return;
+	say("%lu connections opened, %lu never finished, %lu used after finish, %lu finished twice, "
+	    "%lu lost; at most %lu at the server at once",
+	    counts.opened, counts.open, counts.used_after_finish, counts.finished_twice,
+	    counts.lost, pool_peak());
+}
+
+/* Runs before the exit handlers of libraries that were loaded before the first connect. */
+static void at_exit(void)
+{
+	static bool done;
+
+	/* A forked child has nothing of its own to close or to tell, unless it connected. */
+	if (owner != getpid() || __atomic_exchange_n(&done, true, __ATOMIC_ACQ_REL))
+		return;
+	say_what_happened();
+	pool_close_all();
+}
+
+static void register_handler(void)
+{
+	atexit(at_exit);
+}
+
+void process_first_backend(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, register_handler);
+}
+
+/* For what connected after exit began, when no handler can be registered any more. */
+__attribute__((destructor)) static void at_unload(void)
+{
+	at_exit();
+}

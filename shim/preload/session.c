@@ -1,0 +1,721 @@
+/*
+ * The life of one session: opened, attached, detached, parked, lost, finished, revived. Owns the reserved
+ * address range and the quarantine. Called by the wrappers; asks the pool for backends; the state of the
+ * server's side is park.c's.
+ */
+#include "session.h"
+#include "backend.h"
+#include "cancel.h"
+#include "descriptor.h"
+#include "park.h"
+#include "pool.h"
+#include "process.h"
+#include "say.h"
+#include "settings.h"
+#include "suite.h"
+#include "text.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MOST_SESSIONS ((size_t)1 << 20)
+#define FEWEST_SESSIONS ((size_t)1 << 10)
+#define SESSIONS_PER_GROWTH 256
+#define QUARANTINE 1024
+
+uintptr_t session_base, session_span;
+uint64_t session_clock;
+bool session_awaited;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static size_t slots_used, slots_usable;
+static struct session *free_slots;
+static struct session *quarantine_first, *quarantine_last;
+static size_t quarantined;
+static struct session_counts counts;
+
+/* ---- Slots ---- */
+
+/* Address space only; where ulimit -v is tight, less of it will do. */
+static void reserve(void)
+{
+	for (size_t slots = MOST_SESSIONS; slots >= FEWEST_SESSIONS; slots /= 4) {
+		size_t bytes = slots * sizeof(struct session);
+		void *range =
+		    mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (range == MAP_FAILED)
+			continue;
+		session_base = (uintptr_t)range;
+		session_span = bytes;
+		return;
+	}
+	say("no address space for sessions; every connection is passed through");
+}
+
+bool session_leashed(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	if (!settings()->on || process_in_libpq())
+		return false;
+	pthread_once(&once, reserve);
+	return session_span > 0;
+}
+
+/* Under the lock. */
+static bool grow(void)
+{
+	size_t slots = session_span / sizeof(struct session);
+	size_t more = slots - slots_usable;
+
+	if (more > SESSIONS_PER_GROWTH)
+		more = SESSIONS_PER_GROWTH;
+	/* Whole pages from the start: what is usable already stays as it is. */
+	if (more == 0 ||
+	    mprotect((void *)session_base, (slots_usable + more) * sizeof(struct session),
+		PROT_READ | PROT_WRITE) != 0)
+		return false;
+	slots_usable += more;
+	return true;
+}
+
+struct session *session_slot(void)
+{
+	struct session *slot = NULL;
+
+	pthread_mutex_lock(&lock);
+	if (free_slots) {
+		slot = free_slots;
+		free_slots = slot->next;
+	} else if (slots_used < slots_usable || grow())
+		slot = (struct session *)session_base + slots_used++;
+	pthread_mutex_unlock(&lock);
+	if (!slot)
+		return NULL;
+	uint64_t life = slot->life + 1;
+	if (slot->dead)
+		REAL(PQfinish)(slot->dead);
+	*slot = (struct session){.life = life, .descriptor = -1};
+	return slot;
+}
+
+void session_slot_free(struct session *slot)
+{
+	pthread_mutex_lock(&lock);
+	slot->state = SESSION_FREE;
+	slot->next = free_slots;
+	free_slots = slot;
+	pthread_mutex_unlock(&lock);
+}
+
+static void count(unsigned long *counter, long change)
+{
+	__atomic_add_fetch(counter, (unsigned long)change, __ATOMIC_RELAXED);
+}
+
+/* Whether the program has it open: connected once, and not finished. */
+static void count_open(struct session *session, bool open)
+{
+	if (session->counted_open != open)
+		count(&counts.open, open ? 1 : -1);
+	session->counted_open = open;
+}
+
+struct session_counts session_count(void)
+{
+	return (struct session_counts){
+	    .opened = __atomic_load_n(&counts.opened, __ATOMIC_RELAXED),
+	    .open = __atomic_load_n(&counts.open, __ATOMIC_RELAXED),
+	    .used_after_finish = __atomic_load_n(&counts.used_after_finish, __ATOMIC_RELAXED),
+	    .finished_twice = __atomic_load_n(&counts.finished_twice, __ATOMIC_RELAXED),
+	    .lost = __atomic_load_n(&counts.lost, __ATOMIC_RELAXED),
+	};
+}
+
+struct session *session_new(void *opened_by)
+{
+	struct session *session = session_slot();
+
+	if (!session) {
+		say("no room for one more connection in this process");
+		return NULL;
+	}
+	session->opened_by = opened_by;
+	session->opened_ms = process_clock_ms();
+	session->suite = suite_now();
+	session->owner = getpid();
+	return session;
+}
+
+char *session_describe(const struct session *session, char *buffer, size_t size)
+{
+	Dl_info info = {0};
+	const char *file = "?";
+	char place[128];
+
+	if (dladdr(session->opened_by, &info) && info.dli_fname)
+		file = strrchr(info.dli_fname, '/') ? strrchr(info.dli_fname, '/') + 1 : info.dli_fname;
+	if (info.dli_sname)
+		snprintf(place, sizeof place, "%s in %s", info.dli_sname, file);
+	else
+		snprintf(place, sizeof place, "%s+%#lx", file,
+		    (unsigned long)((char *)session->opened_by - (char *)info.dli_fbase));
+	snprintf(buffer, size, "suite %s, opened by %s %lld s ago", session->suite, place,
+	    (long long)(process_clock_ms() - session->opened_ms) / 1000);
+	return buffer;
+}
+
+void session_suite_ended(const char *suite)
+{
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < slots_used; i++) {
+		struct session *session = (struct session *)session_base + i;
+
+		if (session->suite == suite)
+			session->suite_ended = true;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* ---- What the program sees of failures ---- */
+
+void session_set_error(struct session *session, char *message)
+{
+	free(session->error);
+	session->error = message;
+	session->ready = session->backend && !message;
+}
+
+/* A closed connection of libpq's: called with it, libpq itself gives the values its manual documents. */
+static PGconn *make_dead_connection(void)
+{
+	process_enter_libpq();
+	PGconn *dead = REAL(PQconnectStart)("pqleash=dead");
+	process_leave_libpq();
+	return dead;
+}
+
+static void play_dead(struct session *session, enum session_state state)
+{
+	session->state = state;
+	if (!session->dead)
+		session->dead = make_dead_connection();
+	if (!session->backend)
+		session->conn = session->dead;
+	session->ready = false;
+}
+
+void session_fail(struct session *session, PGconn *conn, char *error)
+{
+	session->dead = conn;
+	session_set_error(session, error);
+	session->never_connected = true;
+	play_dead(session, SESSION_FAILED);
+}
+
+void session_lose(struct session *session, const char *message)
+{
+	session_set_error(session, strdup(message));
+	count(&counts.lost, 1);
+	play_dead(session, SESSION_LOST);
+	say_debug("%.*s", (int)strcspn(message, "\n"), message);
+}
+
+void session_keep_broken(struct session *session)
+{
+	session->dead = session->conn;
+	session->backend->conn = NULL;
+	session->backend = NULL;
+	cancel_forget(session);
+	play_dead(session, SESSION_FAILED);
+}
+
+/* ---- Attach and detach ---- */
+
+void session_apply_client(const struct session *session, PGconn *conn)
+{
+	const struct client_settings *client = &session->client;
+
+	REAL(PQsetNoticeReceiver)(conn,
+	    client->has_receiver ? client->receiver : backend_defaults()->receiver,
+	    client->receiver_argument);
+	REAL(PQsetNoticeProcessor)(conn,
+	    client->has_processor ? client->processor : backend_defaults()->processor,
+	    client->has_processor ? client->processor_argument :
+				    backend_defaults()->processor_argument);
+	if (client->has_verbosity)
+		REAL(PQsetErrorVerbosity)(conn, client->verbosity);
+	if (client->has_context)
+		REAL(PQsetErrorContextVisibility)(conn, client->context);
+	if (client->nonblocking)
+		REAL(PQsetnonblocking)(conn, 1);
+}
+
+static void remove_client(const struct session *session, struct backend *backend)
+{
+	backend_hush(backend);
+	if (session->client.has_verbosity)
+		REAL(PQsetErrorVerbosity)(backend->conn, PQERRORS_DEFAULT);
+	if (session->client.has_context)
+		REAL(PQsetErrorContextVisibility)(backend->conn, PQSHOW_CONTEXT_ERRORS);
+	if (session->client.nonblocking)
+		REAL(PQsetnonblocking)(backend->conn, 0);
+}
+
+static void adopt_connection(struct session *session)
+{
+	session->identity = target_identify(session->target, session->conn);
+	session->state = SESSION_OPEN;
+	session->ready = !session->error;
+	session->never_connected = false;
+}
+
+/* Put the session on a backend that it may have. On failure the backend is gone, the session lost. */
+static void session_attach(struct session *session, struct backend *backend)
+{
+	char *error = session->parked ? snapshot_restore(session->parked, backend) : NULL;
+
+	if (error) {
+		struct text message = {0};
+
+		text_add(&message, "pqleash: this connection was moved, and %s", error);
+		pool_give_up(backend);
+		session_lose(session, message.bytes ? message.bytes : "pqleash: out of memory\n");
+		text_free(&message);
+		free(error);
+		return;
+	}
+	session->backend = backend;
+	session->conn = backend->conn;
+	session->dirty = false;
+	session_apply_client(session, backend->conn);
+	pool_hold(backend, session);
+	adopt_connection(session);
+	cancel_renew(session);
+	descriptor_follow(session);
+}
+
+/* Notifications and the last error that the program has not asked for yet. */
+static void keep_client_state(struct session *session)
+{
+	const char *message = REAL(PQerrorMessage)(session->conn);
+	PGnotify **last = &session->notifies;
+
+	while (*last)
+		last = &(*last)->next;
+	while ((*last = REAL(PQnotifies)(session->conn)))
+		last = &(*last)->next;
+	session->client_encoding = REAL(PQclientEncoding)(session->conn);
+	if (message[0] && !session->error)
+		session_set_error(session, strdup(message));
+}
+
+struct backend *session_detach(struct session *session)
+{
+	struct backend *backend = session->backend;
+	bool connected = REAL(PQstatus)(backend->conn) == CONNECTION_OK;
+
+	cancel_forget(session);
+	if (session->state == SESSION_OPEN && connected)
+		keep_client_state(session);
+	if (connected)
+		remove_client(session, backend);
+	session->backend = NULL;
+	session->conn = session->dead;
+	session->ready = false;
+	descriptor_follow(session);
+	return backend;
+}
+
+/* The connection that libpq could not make becomes the session's; the place is free again. */
+static void fail_to_open(struct session *session, struct backend *backend)
+{
+	PGconn *failed = backend->conn;
+
+	backend->conn = NULL;
+	pool_give_up(backend);
+	session_fail(session, failed, NULL);
+}
+
+static char *pool_error(const char *error)
+{
+	struct text message = {0};
+
+	say("%s", error ? error : "out of memory");
+	text_add(&message, "pqleash: %s\n", error ? error : "out of memory");
+	return text_take(&message);
+}
+
+/* A place for the session: NULL when it failed for want of one. */
+static struct backend *acquire(struct session *session)
+{
+	char *error = NULL;
+	struct backend *backend = pool_acquire(session, &error);
+
+	if (!backend)
+		session_fail(session, NULL, pool_error(error));
+	free(error);
+	return backend;
+}
+
+static void connect_now(struct session *session)
+{
+	struct backend *backend;
+
+	while ((backend = acquire(session))) {
+		if (backend->conn || backend_open(backend, session->target)) {
+			session_attach(session, backend);
+			return;
+		}
+		if (!backend_refused_for_room(REAL(PQerrorMessage)(backend->conn))) {
+			fail_to_open(session, backend);
+			return;
+		}
+		/* Where we hold others, the next round shares what we have. */
+		PGconn *refused = backend->conn;
+		backend->conn = NULL;
+		if (!pool_refused(backend)) {
+			session_fail(session, refused, NULL);
+			return;
+		}
+		REAL(PQfinish)(refused);
+	}
+}
+
+/* A session that was open gets a backend again, or is lost: it must not fail as if it had never been. */
+static void attach_again(struct session *session)
+{
+	connect_now(session);
+	if (session->state != SESSION_FAILED)
+		return;
+	struct text message = {0};
+	const char *error =
+	    session->error ? session->error : REAL(PQerrorMessage)(session->dead);
+	text_add(&message, "%s%s", session->error ? "" : "pqleash: this connection could not be "
+							  "attached again: ",
+	    error);
+	session_lose(session, message.bytes ? message.bytes : "pqleash: out of memory\n");
+	text_free(&message);
+	session->never_connected = false;
+}
+
+/* ---- Calls ---- */
+
+void *session_enter_busy(struct session *session, void *mark, void *found)
+{
+	while (found == SESSION_MOVING) {
+		pool_wait_until_moved(session);
+		found = NULL;
+		if (__atomic_compare_exchange_n(&session->busy, &found, mark, false,
+			__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return mark;
+	}
+	/* The stack grows down: a deeper frame is one that longjmp has left; take its mark over. */
+	if ((uintptr_t)found < (uintptr_t)mark) {
+		__atomic_store_n(&session->busy, mark, __ATOMIC_RELEASE);
+		return mark;
+	}
+	return NULL;
+}
+
+void session_left(void)
+{
+	pool_wake();
+}
+
+/* Use after PQfinish: recorded, and the session goes on as a new one of the same target. */
+static void revive(struct session *session)
+{
+	count(&counts.used_after_finish, 1);
+	say_debug("a connection is used after PQfinish");
+	if (session->state == SESSION_FREE || session->never_connected) {
+		/* A free slot stays one. */
+		play_dead(session, session->state == SESSION_FREE ? SESSION_FREE : SESSION_FAILED);
+		return;
+	}
+	pthread_mutex_lock(&lock);
+	session->state = SESSION_OPEN;
+	session->owner = getpid();
+	pthread_mutex_unlock(&lock);
+	count_open(session, true);
+}
+
+void session_prepare(struct session *session, enum call_kind kind)
+{
+	if (kind == CALL_OWN)
+		return;
+	if (session->state == SESSION_FINISHED || session->state == SESSION_FREE)
+		revive(session);
+	if (kind == CALL_STATE || session->state != SESSION_OPEN)
+		return;
+	if (session->error)
+		session_set_error(session, NULL);
+	if (!session->backend)
+		attach_again(session);
+}
+
+/* ---- Open ---- */
+
+static void opened(struct session *session)
+{
+	if (session->state != SESSION_OPEN)
+		return;
+	if (!session->counted_opened)
+		count(&counts.opened, 1);
+	session->counted_opened = true;
+	count_open(session, true);
+}
+
+/* When the pool is full, a session of a target known to be good waits for its first use. */
+static bool open_later(struct session *session, struct target *target)
+{
+	session->target = target;
+	if (!target->known_good || target->replication || !target->identities ||
+	    !pool_is_full_for(target))
+		return false;
+	session->identity = target->identities;
+	session->client_encoding = target->identities->client_encoding;
+	session->state = SESSION_OPEN;
+	return true;
+}
+
+void session_open(struct session *session, struct target *target)
+{
+	if (!open_later(session, target))
+		connect_now(session);
+	opened(session);
+}
+
+/* PQconnectStart, for a session with a target. */
+static void start(struct session *session)
+{
+	struct backend *backend = acquire(session);
+
+	if (!backend)
+		return;
+	if (backend->conn)
+		session_attach(session, backend);
+	else if (backend_start(backend, session->target)) {
+		session->state = SESSION_STARTING;
+		session->backend = backend;
+		session->conn = backend->conn;
+		session->ready = true;
+		session_apply_client(session, backend->conn);
+		pool_hold(backend, session);
+	} else
+		fail_to_open(session, backend);
+}
+
+void session_start(struct session *session, struct target *target)
+{
+	if (!open_later(session, target))
+		start(session);
+	opened(session);
+}
+
+/* libpq has said that the connect failed. For want of room, share what we have instead. */
+static void start_failed(struct session *session)
+{
+	struct backend *backend = session->backend;
+
+	session->backend = NULL;
+	session->ready = false;
+	if (!backend_refused_for_room(REAL(PQerrorMessage)(backend->conn))) {
+		fail_to_open(session, backend);
+		return;
+	}
+	PGconn *refused = backend->conn;
+	backend->conn = NULL;
+	if (!pool_refused(backend)) {
+		session_fail(session, refused, NULL);
+		return;
+	}
+	REAL(PQfinish)(refused);
+	connect_now(session);
+}
+
+PostgresPollingStatusType session_poll(struct session *session)
+{
+	if (session->state == SESSION_STARTING) {
+		process_enter_libpq();
+		PostgresPollingStatusType status = REAL(PQconnectPoll)(session->conn);
+		process_leave_libpq();
+		if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
+			return status;
+		if (status == PGRES_POLLING_OK) {
+			backend_started(session->backend);
+			adopt_connection(session);
+			cancel_renew(session);
+		} else
+			start_failed(session);
+		opened(session);
+	}
+	return session->state == SESSION_OPEN ? PGRES_POLLING_OK : PGRES_POLLING_FAILED;
+}
+
+/* ---- Park ---- */
+
+/* Why the session cannot move whatever the server says; NULL for no such reason. */
+static const char *find_pin(const struct session *session)
+{
+	if (session->pinned_for_good)
+		return session->pinned_for_good;
+	if (session->backend->tracing)
+		return "is being traced by PQtrace";
+	if (session->target->replication)
+		return "is a replication connection";
+	if (session->backend->never_reset)
+		return "may have state that cannot be read";
+	if (session->unnamed_statement)
+		return "may execute its unnamed prepared statement";
+	return NULL;
+}
+
+static bool is_quiescent(const struct session *session)
+{
+	return session->state == SESSION_OPEN &&
+	    REAL(PQtransactionStatus)(session->conn) == PQTRANS_IDLE &&
+	    !(HAS(PQpipelineStatus) && REAL(PQpipelineStatus)(session->conn) != 0);
+}
+
+bool session_is_clean(const struct session *session)
+{
+	return !session->dirty && !session->parked;
+}
+
+bool session_park(struct session *session)
+{
+	struct snapshot *snapshot;
+
+	if (!is_quiescent(session))
+		return false;
+	if (session->target->pgbouncer || (!session->dirty && !session->pinned_for_good))
+		return true;
+	session->pinned = find_pin(session);
+	if (session->pinned)
+		return false;
+	/* Asked before, and not used since: the answer is the same. */
+	if (session->asked == session->used)
+		return false;
+	session->asked = session->used;
+	keep_client_state(session);
+	remove_client(session, session->backend);
+	session->pinned = snapshot_capture(session->backend, &snapshot);
+	if (session->pinned) {
+		session_apply_client(session, session->conn);
+		return false;
+	}
+	snapshot_free(session->parked);
+	session->parked = snapshot;
+	return true;
+}
+
+/* ---- Finish and reset ---- */
+
+/* Everything that a fresh connection would not have. */
+static void forget_state(struct session *session)
+{
+	snapshot_free(session->parked);
+	session->parked = NULL;
+	session_set_error(session, NULL);
+	for (PGnotify *next; session->notifies; session->notifies = next) {
+		next = session->notifies->next;
+		REAL(PQfreemem)(session->notifies);
+	}
+	if (session->dead)
+		REAL(PQfinish)(session->dead);
+	session->dead = NULL;
+	session->conn = NULL;
+	session->pinned = session->pinned_for_good = NULL;
+	session->unnamed_statement = session->dirty = false;
+	session->client.nonblocking = false;
+}
+
+/* Out of the quarantine for good: a use from now on is like any use of freed memory, but fails softly. */
+static void quarantine_leave(void)
+{
+	struct session *oldest = quarantine_first;
+
+	quarantine_first = oldest->next;
+	quarantined--;
+	oldest->quarantined = false;
+	/* Revived: it lives on, and comes back here when it is finished again. */
+	if (oldest->state != SESSION_FINISHED) {
+		oldest->next = NULL;
+		return;
+	}
+	target_release(oldest->target);
+	oldest->target = NULL;
+	oldest->identity = NULL;
+	oldest->state = SESSION_FREE;
+	oldest->next = free_slots;
+	free_slots = oldest;
+}
+
+static void quarantine_enter(struct session *session)
+{
+	pthread_mutex_lock(&lock);
+	session->state = SESSION_FINISHED;
+	if (!session->quarantined) {
+		session->quarantined = true;
+		session->next = NULL;
+		if (quarantine_first)
+			quarantine_last->next = session;
+		else
+			quarantine_first = session;
+		quarantine_last = session;
+		quarantined++;
+	}
+	while (quarantined > QUARANTINE)
+		quarantine_leave();
+	pthread_mutex_unlock(&lock);
+}
+
+/* The backend, unless it is the parent process's: that one is not the child's to end. */
+static struct backend *detach_own(struct session *session)
+{
+	process_notice_fork();
+	if (session->backend && session->owner == getpid())
+		return session_detach(session);
+	session->backend = NULL;
+	return NULL;
+}
+
+void session_finish(struct session *session)
+{
+	if (session->state == SESSION_FINISHED || session->state == SESSION_FREE) {
+		count(&counts.finished_twice, 1);
+		say_debug("PQfinish of a connection that is finished already: ignored");
+		return;
+	}
+	bool clean = session_is_clean(session);
+	struct backend *backend = detach_own(session);
+	if (backend)
+		pool_release(backend, !clean);
+	descriptor_end(session);
+	forget_state(session);
+	session->client = (struct client_settings){0};
+	count_open(session, false);
+	quarantine_enter(session);
+}
+
+void session_reset(struct session *session, bool start_only)
+{
+	if (session->state == SESSION_STARTING || !session->target)
+		return;
+	struct backend *backend = detach_own(session);
+	if (backend)
+		pool_give_up(backend);
+	forget_state(session);
+	if (start_only)
+		start(session);
+	else
+		connect_now(session);
+	opened(session);
+}

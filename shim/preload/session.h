@@ -1,0 +1,202 @@
+/*
+ * Sessions: what the program believes are connections. A session's address lies in one reserved range, so
+ * that telling it from a backend is a subtraction and a comparison. See session.c.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "libpq.h"
+#include "target.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct backend;
+struct snapshot;
+
+enum session_state {
+	SESSION_FREE,     /* no session: what is left of one that was finished long ago */
+	SESSION_STARTING, /* PQconnectStart or PQresetStart has begun, PQconnectPoll has not ended */
+	SESSION_OPEN,     /* as the program wants it; attached, or parked, or not attached yet */
+	SESSION_FAILED,   /* never connected; answers as libpq's failed connection does */
+	SESSION_LOST,     /* its backend was reclaimed, or its state could not be put back */
+	SESSION_FINISHED, /* in quarantine */
+	SESSION_CANCEL,   /* no session: the program's PGcancel of one */
+};
+
+/* Settings that live in libpq's PGconn, which must follow the session from backend to backend. */
+struct client_settings {
+	PQnoticeReceiver receiver;
+	void *receiver_argument;
+	PQnoticeProcessor processor;
+	void *processor_argument;
+	PGVerbosity verbosity;
+	PGContextVisibility context;
+	bool nonblocking;
+	bool has_receiver, has_processor, has_verbosity, has_context;
+	bool any; /* whether there is anything to put on a backend at all */
+};
+
+struct session {
+	void *busy;              /* the frame of the call that runs; NULL; or SESSION_MOVING */
+	PGconn *conn;            /* what libpq is called with: the backend's, or a dead connection */
+	struct backend *backend; /* NULL while detached */
+	uint64_t used;           /* when last used, in uses of any session */
+	bool ready;              /* attached and nothing special: a call may go straight through */
+	bool dirty;              /* used since it was attached */
+	bool unnamed_statement;  /* PQprepare(conn, "", ...) may still be executed */
+	bool never_connected;    /* what was finished had failed */
+	bool suite_ended;
+	bool counted_opened, counted_open;
+	bool quarantined;        /* in that queue, even if it was revived since */
+	enum session_state state;
+	struct target *target;
+	const struct identity *identity;
+	char *error;            /* what PQerrorMessage says, when that is not libpq's to say */
+	PGconn *dead;           /* a real connection that is closed; gives libpq's own failure values */
+	struct snapshot *parked; /* server-side state to put back; NULL for none */
+	const char *pinned;     /* what cannot move, as last seen; NULL for nothing */
+	const char *pinned_for_good;
+	uint64_t asked;         /* `used` when the server was last asked what it holds */
+	PGcancel *cancel;       /* of the present backend; NULL unless the program has a PGcancel */
+	int cancelling;         /* calls of PQcancel that are using it now */
+	bool wants_cancel;
+	struct session *cancel_of; /* SESSION_CANCEL: whose */
+	uint64_t life;             /* how often the slot was used before; of a SESSION_CANCEL: cancel_of's */
+	struct client_settings client;
+	int client_encoding;
+	PGnotify *notifies; /* received before the session was parked */
+	int descriptor;     /* what PQsocket gave out; -1 for nothing yet */
+	dev_t descriptor_device;
+	ino_t descriptor_inode;
+	const char *suite; /* interned */
+	void *opened_by; /* return address in the program */
+	int64_t opened_ms;
+	pid_t owner; /* the process that opened it */
+	struct session *next; /* in the free list or the quarantine */
+};
+
+#define SESSION_MOVING ((void *)1)
+
+/* The reserved range: written once, before the first session is handed out. */
+extern uintptr_t session_base __attribute__((visibility("hidden")));
+extern uintptr_t session_span __attribute__((visibility("hidden")));
+
+static inline bool is_session(const void *conn)
+{
+	return (uintptr_t)conn - session_base < session_span;
+}
+
+/* What a wrapper needs: see the kinds in libpq_table.h. */
+enum call_kind { CALL_OWN, CALL_STATE, CALL_ASK, CALL_USE };
+
+struct call {
+	struct session *session;
+	void *mark; /* NULL for a call inside another call on the same session */
+};
+
+void *session_enter_busy(struct session *session, void *mark, void *found);
+void session_prepare(struct session *session, enum call_kind kind);
+void session_left(void);
+extern bool session_awaited __attribute__((visibility("hidden")));
+extern uint64_t session_clock __attribute__((visibility("hidden")));
+
+/*
+ * Every call on a session begins here: marks it busy, so that nobody parks it, and attaches it where the
+ * kind of call needs a backend. Takes no lock while the session is attached. Afterwards session->conn is
+ * what to call libpq with; it is never NULL except for CALL_OWN and CALL_STATE on a detached session.
+ */
+static inline struct call session_enter(const PGconn *conn, void *frame, enum call_kind kind)
+{
+	struct call call = {.session = (struct session *)conn, .mark = frame};
+	struct session *session = call.session;
+	void *found = NULL;
+
+	if (__builtin_expect(!__atomic_compare_exchange_n(&session->busy, &found, frame, false,
+				 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+		0))
+		call.mark = session_enter_busy(session, frame, found);
+	session->used = __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED);
+	if (__builtin_expect(!session->ready, 0))
+		session_prepare(session, kind);
+	if (kind == CALL_USE)
+		session->dirty = true;
+	return call;
+}
+
+/* The end of a call. Skipped when the call is left by longjmp: the next call then takes the mark over. */
+static inline void session_leave(struct call *call)
+{
+	if (!call->mark)
+		return;
+	__atomic_store_n(&call->session->busy, NULL, __ATOMIC_RELEASE);
+	if (__builtin_expect(session_awaited, 0))
+		session_left();
+}
+
+/* Declares `session`, entered for the rest of the scope. */
+#define SESSION_CALL(conn_, kind_)                                                                 \
+	struct call call_ __attribute__((cleanup(session_leave))) =                                \
+	    session_enter(conn_, __builtin_frame_address(0), kind_);                               \
+	struct session *const session = call_.session
+
+/* Whether connections of this process become sessions at all; settles it for the process's life. */
+bool session_leashed(void);
+
+/* A new session, entered by nobody; NULL when there is no room for one more. */
+struct session *session_new(void *opened_by);
+
+/* Connect: attach a new session, now or, when the pool is full and its target known good, at its first use. */
+void session_open(struct session *session, struct target *target);
+
+/* The same without blocking: PQconnectStart. */
+void session_start(struct session *session, struct target *target);
+PostgresPollingStatusType session_poll(struct session *session);
+
+/* Make it what libpq's own failed connection is; conn may be NULL, with the message in error (taken over). */
+void session_fail(struct session *session, PGconn *conn, char *error);
+
+/* The server has ended its backend: the session keeps the broken connection, the pool gets the place. */
+void session_keep_broken(struct session *session);
+
+/* Its state cannot be kept: every use from now on fails with this message (copied), until PQreset. */
+void session_lose(struct session *session, const char *message);
+
+void session_finish(struct session *session);
+
+/* PQreset, and PQresetStart when start_only. */
+void session_reset(struct session *session, bool start_only);
+
+/* Take the backend away from the session: what is on the server is the caller's to deal with. */
+struct backend *session_detach(struct session *session);
+
+/* Whether its backend is as a new connection would be. */
+bool session_is_clean(const struct session *session);
+
+/* Whether its server-side state can be captured and moved, asking the server where needed. */
+bool session_park(struct session *session);
+
+/* Remember a message for PQerrorMessage (takes it over); NULL forgets. */
+void session_set_error(struct session *session, char *message);
+
+/* A session's name in messages: suite, place in the program and age. Returns buffer. */
+char *session_describe(const struct session *session, char *buffer, size_t size);
+
+/* Put the session's client-side settings on a connection. */
+void session_apply_client(const struct session *session, PGconn *conn);
+
+/* An empty slot of the range, for a session or a cancel object; NULL when there is none left. */
+struct session *session_slot(void);
+void session_slot_free(struct session *slot);
+
+/* Numbers for the program and for the line at exit. */
+struct session_counts {
+	unsigned long opened, open, used_after_finish, finished_twice, lost;
+};
+struct session_counts session_count(void);
+
+/* Mark the sessions of a suite as left over. */
+void session_suite_ended(const char *suite);
+
+#endif

@@ -1,0 +1,24 @@
+/* What the PQLEASH_* variables say, read once at the first libpq call. See settings.c. */
+#ifndef SETTINGS_H
+#define SETTINGS_H
+
+#include <stdbool.h>
+
+enum reclaim { RECLAIM_LRU, RECLAIM_ENDED, RECLAIM_NEVER };
+
+struct settings {
+	bool on; /* PQLEASH=1 and this program is not in PQLEASH_SKIP */
+	long limit;
+	long pool_timeout_ms;
+	long connect_timeout_ms;
+	enum reclaim reclaim;
+	const char *database_url; /* NULL where not given */
+	const char *suite;        /* NULL where not given */
+	bool pgbouncer;
+	bool debug;
+};
+
+/* The settings; any thread. */
+const struct settings *settings(void);
+
+#endif

@@ -1,0 +1,229 @@
+/*
+ * A look at SQL text for the few things the server cannot tell afterwards. Only the first two keywords
+ * decide whether idle backends are in the way; beyond that the text is searched, not parsed: a false find
+ * costs a little speed, never an answer. Owns the list of custom settings seen.
+ */
+#include "statement.h"
+#include "pool.h"
+#include "session.h"
+
+#include <ctype.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *custom_names[MOST_CUSTOM_SETTINGS];
+static size_t custom_names_count;
+static bool custom_names_overflowed;
+static pthread_mutex_t custom_names_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Under the lock. */
+static const char *custom_find(const char *name, size_t length)
+{
+	for (size_t i = 0; i < custom_names_count; i++)
+		if (strncasecmp(custom_names[i], name, length) == 0 && !custom_names[i][length])
+			return custom_names[i];
+	return NULL;
+}
+
+/* Under the lock. */
+static const char *custom_add(const char *name, size_t length)
+{
+	char *added =
+	    custom_names_count < MOST_CUSTOM_SETTINGS ? strndup(name, length) : NULL;
+
+	if (!added) {
+		__atomic_store_n(&custom_names_overflowed, true, __ATOMIC_RELAXED);
+		return NULL;
+	}
+	custom_names[custom_names_count] = added;
+	__atomic_store_n(&custom_names_count, custom_names_count + 1, __ATOMIC_RELEASE);
+	return added;
+}
+
+const char *custom_intern(const char *name, size_t length)
+{
+	pthread_mutex_lock(&custom_names_lock);
+	const char *found = custom_find(name, length);
+	if (!found)
+		found = custom_add(name, length);
+	pthread_mutex_unlock(&custom_names_lock);
+	return found;
+}
+
+size_t custom_count(void)
+{
+	return __atomic_load_n(&custom_names_count, __ATOMIC_ACQUIRE);
+}
+
+const char *custom_name(size_t index)
+{
+	return custom_names[index];
+}
+
+bool custom_overflowed(void)
+{
+	return __atomic_load_n(&custom_names_overflowed, __ATOMIC_RELAXED);
+}
+
+/* A byte of an unquoted name; those of other encodings may be letters. */
+static bool is_word(char byte)
+{
+	return isalnum((unsigned char)byte) || byte == '_' || byte == '$' || (byte & 0x80);
+}
+
+/* Past white space and comments; block comments nest in PostgreSQL. */
+static const char *skip_blank(const char *text)
+{
+	for (;;) {
+		if (isspace((unsigned char)*text))
+			text++;
+		else if (text[0] == '-' && text[1] == '-')
+			text += strcspn(text, "\n");
+		else if (text[0] == '/' && text[1] == '*') {
+			int depth = 0;
+
+			do {
+				bool opens = text[0] == '/' && text[1] == '*';
+				bool closes = text[0] == '*' && text[1] == '/';
+
+				depth += opens - closes;
+				text += opens || closes ? 2 : 1;
+			} while (depth > 0 && *text);
+		} else
+			return text;
+	}
+}
+
+/* If the text begins with the word (in lower case), what follows it; else NULL. */
+static const char *after_word(const char *text, const char *word)
+{
+	size_t length = strlen(word);
+
+	if (strncasecmp(text, word, length) != 0 || is_word(text[length]))
+		return NULL;
+	return skip_blank(text + length);
+}
+
+static const char *after_any(const char *text, const char *const *words)
+{
+	const char *after = NULL;
+
+	for (; *words && !after; words++)
+		after = after_word(text, *words);
+	return after;
+}
+
+static bool changes_login(const char *query)
+{
+	static const char *const verbs[] = {"create", "alter", "drop", NULL};
+	static const char *const things[] = {"database", "role", "user", "group", NULL};
+	const char *first = skip_blank(query);
+	const char *second = after_any(first, verbs);
+
+	if (!second)
+		return false;
+	return after_any(second, things) ||
+	    (after_word(first, "alter") && after_word(second, "system"));
+}
+
+/* How much of the text could be a custom setting's name: words with at least one dot between. */
+static size_t custom_length(const char *text)
+{
+	size_t length = 0;
+	bool dot = false;
+
+	for (; is_word(text[length]) || text[length] == '.'; length++) {
+		if (text[length] & 0x80)
+			return 0;
+		dot |= text[length] == '.';
+	}
+	return dot && !isdigit((unsigned char)text[0]) && text[length - 1] != '.' ? length : 0;
+}
+
+/* Is this a quoted name with a dot in or behind it? UPDATE t SET "column" = ... is not. */
+static bool is_quoted_custom(const char *name)
+{
+	if (*name != '"')
+		return false;
+	const char *end = strchr(name + 1, '"');
+	return end && (end[1] == '.' || memchr(name, '.', (size_t)(end - name)));
+}
+
+/* SET [SESSION | LOCAL] a.b; the text stands behind SET. */
+static unsigned scan_set(const char *text)
+{
+	static const char *const scopes[] = {"session", "local", NULL};
+	const char *scoped = after_any(text, scopes);
+	const char *name = scoped ? scoped : text;
+	size_t length = custom_length(name);
+
+	if (is_quoted_custom(name) || (length && name[length] == '"'))
+		return STATEMENT_SETS_UNKNOWN;
+	if (length)
+		custom_intern(name, length);
+	return 0;
+}
+
+/* set_config('a.b', ...; the text stands behind set_config. */
+static unsigned scan_set_config(const char *text)
+{
+	if (*text != '(')
+		return 0;
+	const char *name = skip_blank(text + 1) + 1;
+	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "0123456789_.$");
+	if (name[-1] != '\'' || name[length] != '\'' || *skip_blank(name + length + 1) != ',')
+		return STATEMENT_SETS_UNKNOWN;
+	if (custom_length(name) == length)
+		custom_intern(name, length);
+	return 0;
+}
+
+/* A word of the text that begins with s, S, p or P. */
+static unsigned scan_word(const char *word)
+{
+	const char *after;
+
+	if ((after = after_word(word, "set")))
+		return scan_set(after);
+	if ((after = after_word(word, "set_config")))
+		return scan_set_config(after);
+	if (after_word(word, "setseed"))
+		return STATEMENT_SEEDS;
+	if (after_word(word, "pg_backend_pid"))
+		return STATEMENT_SHOWS_PID;
+	return 0;
+}
+
+unsigned statement_scan(const char *query)
+{
+	unsigned flags = changes_login(query) ? STATEMENT_CHANGES_LOGIN : 0;
+	bool inside_word = false;
+
+	for (const char *byte = query; *byte; byte++) {
+		char lower = (char)(*byte | 0x20), next = (char)(byte[1] | 0x20);
+
+		if (!inside_word && ((lower == 's' && next == 'e') || (lower == 'p' && next == 'g')))
+			flags |= scan_word(byte);
+		inside_word = is_word(*byte);
+	}
+	return flags;
+}
+
+void statement_sent(struct session *session, const char *query)
+{
+	unsigned flags = query ? statement_scan(query) : 0;
+
+	if (!flags)
+		return;
+	if (flags & STATEMENT_CHANGES_LOGIN)
+		pool_login_changed();
+	if (flags & STATEMENT_SHOWS_PID)
+		session->pinned_for_good = "the program asked for its backend's pid";
+	else if (flags & STATEMENT_SEEDS)
+		session->pinned_for_good = "the program called setseed";
+	else if (flags & STATEMENT_SETS_UNKNOWN)
+		session->pinned_for_good = "the program set a setting whose name is not in the text";
+}

@@ -1,0 +1,37 @@
+/* The little that must be known of a statement's text before it is sent. See statement.c. */
+#ifndef STATEMENT_H
+#define STATEMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct session;
+
+enum {
+	STATEMENT_CHANGES_LOGIN = 1, /* what a new connection would see: databases, roles, ALTER SYSTEM */
+	STATEMENT_SHOWS_PID = 2,     /* the program learns its backend's pid */
+	STATEMENT_SEEDS = 4,         /* setseed: the random state cannot be read back */
+	STATEMENT_SETS_UNKNOWN = 8,  /* set_config of a name that is not in the text */
+};
+
+/* What a text of SQL does, as flags; remembers the custom settings it names. Any thread, no server. */
+unsigned statement_scan(const char *query);
+
+/* Act on a text that the session is about to send; query may be NULL. */
+void statement_sent(struct session *session, const char *query);
+
+/* How many custom settings are remembered. */
+#define MOST_CUSTOM_SETTINGS 256
+
+/*
+ * Custom settings (with a dot in their name) seen in this process. The server lists them nowhere, and
+ * DISCARD ALL cannot remove one. Names are interned: equal names are equal pointers, for ever.
+ */
+const char *custom_intern(const char *name, size_t length);
+size_t custom_count(void);
+const char *custom_name(size_t index);
+
+/* More custom settings than are remembered: sessions cannot be moved safely any more. */
+bool custom_overflowed(void);
+
+#endif

@@ -1,0 +1,455 @@
+/*
+ * Connection parameters. Owns the merge of what a program asked for (all of libpq's ways to say it) with
+ * libpq's defaults and PQLEASH_DATABASE_URL, and the table of targets in use. Called when a session is
+ * opened; never talks to a server.
+ */
+#include "target.h"
+#include "pool.h"
+#include "say.h"
+#include "settings.h"
+#include "text.h"
+#include "uri.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct target *targets; /* by key */
+static pthread_mutex_t targets_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* What libpq or the server's start-up reads besides the options that PQconndefaults lists. */
+static const char *const more_environment[] = {"PGTZ", "PGDATESTYLE", "PGGEQO", "PGSERVICEFILE",
+    "PGSYSCONFDIR", "HOME", "KRB5CCNAME"};
+
+/* Options that say where and as whom, which PQLEASH_DATABASE_URL replaces even where it names none. */
+static const char *const where_options[] = {
+    "service", "host", "hostaddr", "port", "dbname", "user", "password", "passfile"};
+
+/* One request being merged: the defaults, and next to each the explicit value or NULL. */
+struct merge {
+	PQconninfoOption *options; /* PQconndefaults: val is what the environment or libpq provides */
+	char **explicit_values;    /* as many as there are options */
+	size_t count;
+	bool pgbouncer;
+};
+
+static bool is_connection_string(const char *text)
+{
+	return uri_is(text) || strchr(text, '=');
+}
+
+static bool merge_set(struct merge *merge, const char *keyword, const char *value)
+{
+	for (size_t i = 0; i < merge->count; i++) {
+		if (strcmp(merge->options[i].keyword, keyword) != 0)
+			continue;
+		free(merge->explicit_values[i]);
+		merge->explicit_values[i] = value ? strdup(value) : NULL;
+		return !value || merge->explicit_values[i];
+	}
+	return false;
+}
+
+static const char *merge_explicit(const struct merge *merge, const char *keyword)
+{
+	for (size_t i = 0; i < merge->count; i++)
+		if (strcmp(merge->options[i].keyword, keyword) == 0)
+			return merge->explicit_values[i];
+	return NULL;
+}
+
+/* The value libpq will use. The database's default is the user's name, as in libpq. */
+static const char *merge_effective(const struct merge *merge, const char *keyword)
+{
+	for (size_t i = 0; i < merge->count; i++) {
+		if (strcmp(merge->options[i].keyword, keyword) != 0)
+			continue;
+		if (merge->explicit_values[i])
+			return merge->explicit_values[i];
+		if (!merge->options[i].val && strcmp(keyword, "dbname") == 0)
+			return merge_effective(merge, "user");
+		return merge->options[i].val;
+	}
+	return NULL;
+}
+
+static bool merge_begin(struct merge *merge)
+{
+	merge->options = REAL(PQconndefaults)();
+	if (!merge->options)
+		return false;
+	merge->count = 0;
+	while (merge->options[merge->count].keyword)
+		merge->count++;
+	merge->explicit_values = calloc(merge->count, sizeof *merge->explicit_values);
+	return merge->explicit_values != NULL;
+}
+
+static void merge_end(struct merge *merge)
+{
+	for (size_t i = 0; merge->explicit_values && i < merge->count; i++)
+		free(merge->explicit_values[i]);
+	free(merge->explicit_values);
+	if (merge->options)
+		REAL(PQconninfoFree)(merge->options);
+}
+
+/* What a URI carries for the pool itself takes effect here. */
+static char *strip(const char *conninfo, bool *pgbouncer)
+{
+	struct uri_extras extras;
+	char *stripped = uri_strip(conninfo, &extras);
+
+	if (extras.connection_limit)
+		pool_lower_limit(extras.connection_limit);
+	if (extras.has_pool_timeout)
+		pool_lower_timeout(extras.pool_timeout_ms);
+	if (pgbouncer)
+		*pgbouncer |= extras.pgbouncer;
+	return stripped;
+}
+
+char *target_strip(const char *conninfo)
+{
+	return strip(conninfo, NULL);
+}
+
+static bool merge_conninfo(struct merge *merge, const char *conninfo)
+{
+	bool good = true;
+	char *stripped = strip(conninfo, &merge->pgbouncer);
+	PQconninfoOption *parsed = stripped ? REAL(PQconninfoParse)(stripped, NULL) : NULL;
+
+	free(stripped);
+	if (!parsed)
+		return false;
+	for (PQconninfoOption *option = parsed; option->keyword; option++)
+		if (option->val)
+			good &= merge_set(merge, option->keyword, option->val);
+	REAL(PQconninfoFree)(parsed);
+	return good;
+}
+
+/*
+ * Keyword arrays: empty values count as absent, later ones win, and only the first dbname may be a
+ * connection string (libpq manual, PQconnectdbParams).
+ */
+static bool merge_arrays(struct merge *merge, const struct request *request)
+{
+	bool expand = request->expand_dbname;
+
+	if (!request->keywords || !request->values)
+		return false;
+	for (size_t i = 0; request->keywords[i]; i++) {
+		const char *keyword = request->keywords[i], *value = request->values[i];
+		bool is_dbname = strcmp(keyword, "dbname") == 0;
+		bool expand_this = expand && is_dbname && value && is_connection_string(value);
+
+		if (is_dbname && value)
+			expand = false;
+		if (!value || !value[0])
+			continue;
+		if (!(expand_this ? merge_conninfo(merge, value) : merge_set(merge, keyword, value)))
+			return false;
+	}
+	return true;
+}
+
+static bool merge_login(struct merge *merge, const struct request *request)
+{
+	const char *const pairs[][2] = {{"host", request->host}, {"port", request->port},
+	    {"options", request->options}, {"user", request->user}, {"password", request->password}};
+
+	if (request->dbname && is_connection_string(request->dbname)) {
+		if (!merge_conninfo(merge, request->dbname))
+			return false;
+	} else if (request->dbname && request->dbname[0] && !merge_set(merge, "dbname", request->dbname))
+		return false;
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+		if (pairs[i][1] && pairs[i][1][0] && !merge_set(merge, pairs[i][0], pairs[i][1]))
+			return false;
+	return true;
+}
+
+/* PQLEASH_DATABASE_URL: another place and login; what the program asked of its sessions stays. */
+static bool merge_database_url(struct merge *merge)
+{
+	const char *url = settings()->database_url;
+
+	if (!url)
+		return true;
+	for (size_t i = 0; i < sizeof where_options / sizeof *where_options; i++)
+		merge_set(merge, where_options[i], NULL);
+	if (merge_conninfo(merge, url))
+		return true;
+	say("PQLEASH_DATABASE_URL is not a connection URL that libpq accepts; it is ignored");
+	return false;
+}
+
+/* A file's identity, so that a changed password or service file makes another target. */
+static void add_file_stamp(struct text *key, const char *path)
+{
+	struct stat file;
+
+	if (path && stat(path, &file) == 0)
+		text_add(key, "%ju.%ju.%jd.%ld", (uintmax_t)file.st_ino, (uintmax_t)file.st_size,
+		    (intmax_t)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
+	text_add_byte(key, '\n');
+}
+
+static void add_home_file_stamp(struct text *key, const char *name)
+{
+	struct text path = {0};
+
+	text_add(&path, "%s/%s", getenv("HOME") ? getenv("HOME") : "", name);
+	add_file_stamp(key, path.bytes);
+	text_free(&path);
+}
+
+/* Every option's effective value, then everything else that could make two connections differ. */
+static char *merge_key(const struct merge *merge)
+{
+	struct text key = {0};
+
+	for (size_t i = 0; i < merge->count; i++) {
+		const char *keyword = merge->options[i].keyword;
+		const char *value = merge_effective(merge, keyword);
+
+		if (value && strcmp(keyword, "connect_timeout") != 0)
+			text_add(&key, "%s=%zu:%s\n", keyword, strlen(value), value);
+	}
+	for (size_t i = 0; i < sizeof more_environment / sizeof *more_environment; i++)
+		if (getenv(more_environment[i]))
+			text_add(&key, "%s=%s\n", more_environment[i], getenv(more_environment[i]));
+	if (merge_explicit(merge, "service")) {
+		add_file_stamp(&key, getenv("PGSERVICEFILE"));
+		add_home_file_stamp(&key, ".pg_service.conf");
+	}
+	if (!merge_effective(merge, "password")) {
+		add_file_stamp(&key, merge_effective(merge, "passfile"));
+		add_home_file_stamp(&key, ".pgpass");
+	}
+	if (merge->pgbouncer)
+		text_add(&key, "pgbouncer\n");
+	return text_take(&key);
+}
+
+static void add_quoted(struct text *conninfo, const char *keyword, const char *value)
+{
+	text_add(conninfo, "%s='", keyword);
+	for (const char *byte = value; *byte; byte++) {
+		if (*byte == '\'' || *byte == '\\')
+			text_add_byte(conninfo, '\\');
+		text_add_byte(conninfo, *byte);
+	}
+	text_add(conninfo, "' ");
+}
+
+/*
+ * Our connect timeout, unless the program's own is shorter. libpq takes none, 0 and negative numbers as
+ * "wait for ever", and refuses what is not a number: that is left for it to say.
+ */
+static void add_connect_timeout(struct text *conninfo, const char *asked)
+{
+	long ours = (settings()->connect_timeout_ms + 999) / 1000;
+	char *end = NULL;
+	long theirs = asked ? strtol(asked, &end, 10) : 0;
+
+	if (asked && asked[0] && *end)
+		text_add(conninfo, "connect_timeout='%s' ", asked);
+	else
+		text_add(conninfo, "connect_timeout=%ld ", theirs > 0 && theirs < ours ? theirs : ours);
+}
+
+static char *merge_to_conninfo(const struct merge *merge)
+{
+	struct text conninfo = {0};
+
+	for (size_t i = 0; i < merge->count; i++)
+		if (merge->explicit_values[i] &&
+		    strcmp(merge->options[i].keyword, "connect_timeout") != 0)
+			add_quoted(&conninfo, merge->options[i].keyword, merge->explicit_values[i]);
+	add_connect_timeout(&conninfo, merge_effective(merge, "connect_timeout"));
+	return text_take(&conninfo);
+}
+
+static char *merge_label(const struct merge *merge)
+{
+	static const char *const keywords[] = {"user", "host", "port", "dbname"};
+	const char *values[4];
+	struct text label = {0};
+
+	for (size_t i = 0; i < 4; i++) {
+		values[i] = merge_effective(merge, keywords[i]);
+		/* A connection string in dbname could carry a password. */
+		if (!values[i] || is_connection_string(values[i]))
+			values[i] = "";
+	}
+	text_add(&label, "%s@%s:%s/%s", values[0], values[1], values[2], values[3]);
+	return text_take(&label);
+}
+
+static void target_free(struct target *target)
+{
+	struct identity *next;
+
+	for (struct identity *identity = target->identities; identity; identity = next) {
+		char *const kept[] = {identity->db, identity->user, identity->pass, identity->host,
+		    identity->hostaddr, identity->port, identity->tty, identity->options,
+		    identity->service};
+
+		next = identity->next;
+		for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+			free(kept[i]);
+		free(identity);
+	}
+	free(target->key);
+	free(target->conninfo);
+	free(target->label);
+	free(target->connect_timeout);
+	free(target);
+}
+
+static struct target *target_make(const struct merge *merge, char *key)
+{
+	struct target *target = calloc(1, sizeof *target);
+	const char *replication = merge_effective(merge, "replication");
+	const char *asked = merge_effective(merge, "connect_timeout");
+
+	if (!target) {
+		free(key);
+		return NULL;
+	}
+	target->key = key;
+	target->conninfo = merge_to_conninfo(merge);
+	target->label = merge_label(merge);
+	target->connect_timeout = asked ? strdup(asked) : NULL;
+	target->pgbouncer = merge->pgbouncer;
+	target->replication = replication && replication[0] && strcmp(replication, "false") != 0 &&
+	    strcmp(replication, "off") != 0 && strcmp(replication, "no") != 0 &&
+	    strcmp(replication, "0") != 0;
+	if (target->conninfo && target->label && (target->connect_timeout || !asked))
+		return target;
+	target_free(target);
+	return NULL;
+}
+
+/* The target with this merge's key, an existing one if there is one. */
+static struct target *target_look_up(const struct merge *merge)
+{
+	struct target *target = NULL;
+	char *key = merge_key(merge);
+
+	if (!key)
+		return NULL;
+	pthread_mutex_lock(&targets_lock);
+	HASH_FIND_STR(targets, key, target);
+	if (target)
+		free(key);
+	else {
+		target = target_make(merge, key);
+		if (target)
+			HASH_ADD_KEYPTR(hh, targets, target->key, strlen(target->key), target);
+	}
+	if (target)
+		target->references++;
+	pthread_mutex_unlock(&targets_lock);
+	return target;
+}
+
+struct target *target_find(const struct request *request)
+{
+	struct merge merge = {.pgbouncer = settings()->pgbouncer};
+	struct target *target = NULL;
+	bool good = merge_begin(&merge);
+
+	if (good && request->login)
+		good = merge_login(&merge, request);
+	else if (good && request->conninfo)
+		good = merge_conninfo(&merge, request->conninfo);
+	else if (good)
+		good = merge_arrays(&merge, request);
+	if (good && merge_database_url(&merge))
+		target = target_look_up(&merge);
+	merge_end(&merge);
+	return target;
+}
+
+struct target *target_hold(struct target *target)
+{
+	pthread_mutex_lock(&targets_lock);
+	target->references++;
+	pthread_mutex_unlock(&targets_lock);
+	return target;
+}
+
+void target_release(struct target *target)
+{
+	if (!target)
+		return;
+	pthread_mutex_lock(&targets_lock);
+	bool last = --target->references == 0;
+	if (last)
+		HASH_DEL(targets, target);
+	pthread_mutex_unlock(&targets_lock);
+	if (last)
+		target_free(target);
+}
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+static bool same(const char *one, const char *other)
+{
+	return one == other || (one && other && strcmp(one, other) == 0);
+}
+
+static struct identity *identity_make(const PGconn *conn)
+{
+	struct identity *identity = calloc(1, sizeof *identity);
+
+	if (!identity)
+		return NULL;
+	identity->db = copy(REAL(PQdb)(conn));
+	identity->user = copy(REAL(PQuser)(conn));
+	identity->pass = copy(REAL(PQpass)(conn));
+	identity->host = copy(REAL(PQhost)(conn));
+	if (HAS(PQhostaddr))
+		identity->hostaddr = copy(REAL(PQhostaddr)(conn));
+	identity->port = copy(REAL(PQport)(conn));
+	identity->tty = copy(REAL(PQtty)(conn));
+	identity->options = copy(REAL(PQoptions)(conn));
+	if (HAS(PQservice))
+		identity->service = copy(REAL(PQservice)(conn));
+	identity->server_version = REAL(PQserverVersion)(conn);
+	identity->protocol_version = REAL(PQprotocolVersion)(conn);
+	identity->client_encoding = REAL(PQclientEncoding)(conn);
+	if (HAS(PQfullProtocolVersion))
+		identity->full_protocol_version = REAL(PQfullProtocolVersion)(conn);
+	return identity;
+}
+
+const struct identity *target_identify(struct target *target, const PGconn *conn)
+{
+	struct identity *identity;
+
+	pthread_mutex_lock(&targets_lock);
+	for (identity = target->identities; identity; identity = identity->next)
+		if (same(identity->host, REAL(PQhost)(conn)) && same(identity->port, REAL(PQport)(conn)) &&
+		    identity->server_version == REAL(PQserverVersion)(conn))
+			break;
+	if (!identity) {
+		identity = identity_make(conn);
+		if (identity) {
+			identity->next = target->identities;
+			target->identities = identity;
+		}
+	}
+	pthread_mutex_unlock(&targets_lock);
+	return identity;
+}

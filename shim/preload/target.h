@@ -1,0 +1,61 @@
+/*
+ * Targets: normalised connection parameters. Two sessions may share a backend when, and only when, they
+ * have the same target. See target.c.
+ */
+#ifndef TARGET_H
+#define TARGET_H
+
+#include "libpq.h"
+
+#include <stdbool.h>
+#include <uthash.h>
+
+/* What PQdb, PQhost and the like answer for a session's whole life, attached or not. */
+struct identity {
+	struct identity *next;
+	char *db, *user, *pass, *host, *hostaddr, *port, *tty, *options, *service;
+	int server_version, protocol_version, full_protocol_version, client_encoding;
+};
+
+struct target {
+	char *key;      /* every option after defaults, and the environment; holds the password */
+	char *conninfo; /* the explicit options, for the real PQconnectdb */
+	char *label;    /* user@host:port/database, for messages */
+	char *connect_timeout; /* what the program asked for; NULL if nothing */
+	struct identity *identities; /* more than one only where several hosts are named */
+	long references;
+	bool pgbouncer;   /* behind transaction pooling: nothing is captured, reset or restored */
+	bool replication; /* a walsender: cannot be reset or captured */
+	bool known_good;  /* a connect has succeeded */
+	UT_hash_handle hh;
+};
+
+/*
+ * How the program described the connection; one of the three ways libpq has (libpq manual, "Database
+ * Connection Control Functions"). Fields not used by that way are NULL.
+ */
+struct request {
+	const char *conninfo;            /* PQconnectdb, PQconnectStart */
+	const char *const *keywords;     /* PQconnectdbParams, PQconnectStartParams */
+	const char *const *values;
+	int expand_dbname;
+	bool login; /* PQsetdbLogin, with the fields below */
+	const char *host, *port, *options, *tty, *dbname, *user, *password;
+};
+
+/*
+ * The target of a request, with a reference for the caller. NULL when libpq would refuse the request: the
+ * caller then lets libpq itself say so. Any thread.
+ */
+struct target *target_find(const struct request *request);
+
+/* The request without the URI parameters that only pqleash knows; free() what is returned. */
+char *target_strip(const char *conninfo);
+
+struct target *target_hold(struct target *target);
+void target_release(struct target *target);
+
+/* The identity of a connected backend; lives as long as the target. */
+const struct identity *target_identify(struct target *target, const PGconn *conn);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * Growing texts, for keys, statements and messages. Owns nothing but their memory; knows nothing of what
+ * is in them.
+ */
+#include "text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool make_room(struct text *text, size_t more)
+{
+	size_t room = text->room ? text->room : 64;
+
+	while (room < text->length + more + 1)
+		room *= 2;
+	if (room == text->room)
+		return true;
+	char *bytes = text->failed ? NULL : realloc(text->bytes, room);
+	if (!bytes) {
+		text_free(text);
+		text->failed = true;
+		return false;
+	}
+	text->bytes = bytes;
+	text->room = room;
+	return true;
+}
+
+void text_add(struct text *text, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	int length = vsnprintf(NULL, 0, format, arguments);
+	va_end(arguments);
+	if (length < 0 || !make_room(text, (size_t)length))
+		return;
+	va_start(arguments, format);
+	vsnprintf(text->bytes + text->length, (size_t)length + 1, format, arguments);
+	va_end(arguments);
+	text->length += (size_t)length;
+}
+
+void text_add_byte(struct text *text, char byte)
+{
+	if (!make_room(text, 1))
+		return;
+	text->bytes[text->length++] = byte;
+	text->bytes[text->length] = '\0';
+}
+
+char *text_take(struct text *text)
+{
+	char *bytes = text->failed ? NULL : text->bytes;
+
+	*text = (struct text){0};
+	return bytes;
+}
+
+void text_free(struct text *text)
+{
+	free(text->bytes);
+	*text = (struct text){0};
+}

@@ -1,0 +1,21 @@
+/* A growing text. Where memory runs out it becomes, and stays, NULL: check once, at the end. See text.c. */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct text {
+	char *bytes; /* zero-terminated; NULL while empty or after failure */
+	size_t length, room;
+	bool failed;
+};
+
+void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_add_byte(struct text *text, char byte);
+
+/* The bytes, for the caller to free; NULL where memory ran out. */
+char *text_take(struct text *text);
+void text_free(struct text *text);
+
+#endif

@@ -1,0 +1,257 @@
+/*
+ * The wrappers of the functions that make, reset and end connections, and of those that take connection
+ * strings. They are also entered from inside libpq, which calls PQconnectStart for PQconnectdb and PQping:
+ * there libpq must get its own (session_leashed says no).
+ */
+#include "pool.h"
+#include "process.h"
+#include "say.h"
+#include "session.h"
+#include "settings.h"
+#include "uri.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A session for what libpq itself refused to begin: the program asks it why. */
+static PGconn *failed_session(PGconn *failed, char *error, void *caller)
+{
+	struct session *session = session_new(caller);
+
+	if (!session)
+		return failed;
+	session_fail(session, failed, error);
+	return (PGconn *)session;
+}
+
+static PGconn *open_session(struct target *target, bool start_only, void *caller)
+{
+	struct session *session = session_new(caller);
+
+	if (!session) {
+		target_release(target);
+		return NULL;
+	}
+	struct call call __attribute__((cleanup(session_leave))) = {
+	    session, __builtin_frame_address(0)};
+	session->busy = call.mark;
+	if (start_only)
+		session_start(session, target);
+	else
+		session_open(session, target);
+	return (PGconn *)session;
+}
+
+/* libpq would read through the NULL. */
+static PGconn *no_conninfo(void *caller)
+{
+	return failed_session(NULL, strdup("pqleash: the connection string is NULL\n"), caller);
+}
+
+static PGconn *connect_conninfo(
+    const char *conninfo, PGconn *(*refuse)(const char *), bool start_only, void *caller)
+{
+	struct request request = {.conninfo = conninfo};
+
+	if (!conninfo)
+		return no_conninfo(caller);
+	struct target *target = target_find(&request);
+	if (target)
+		return open_session(target, start_only, caller);
+	char *stripped = target_strip(conninfo);
+	process_enter_libpq();
+	PGconn *failed = refuse(stripped ? stripped : conninfo);
+	process_leave_libpq();
+	free(stripped);
+	return failed_session(failed, NULL, caller);
+}
+
+PGconn *wrap_PQconnectdb(const char *conninfo)
+{
+	RESOLVE();
+	if (!session_leashed())
+		return REAL(PQconnectdb)(conninfo);
+	return connect_conninfo(
+	    conninfo, REAL(PQconnectdb), false, __builtin_return_address(0));
+}
+
+PGconn *wrap_PQconnectStart(const char *conninfo)
+{
+	RESOLVE();
+	if (!session_leashed())
+		return REAL(PQconnectStart)(conninfo);
+	return connect_conninfo(
+	    conninfo, REAL(PQconnectStart), true, __builtin_return_address(0));
+}
+
+typedef PGconn *connect_arrays_function(
+    const char *const *keywords, const char *const *values, int expand_dbname);
+
+static PGconn *connect_arrays(const struct request *request, connect_arrays_function *refuse,
+    bool start_only, void *caller)
+{
+	if (!request->keywords || !request->values)
+		return no_conninfo(caller);
+	struct target *target = target_find(request);
+	if (target)
+		return open_session(target, start_only, caller);
+	process_enter_libpq();
+	PGconn *failed = refuse(request->keywords, request->values, request->expand_dbname);
+	process_leave_libpq();
+	return failed_session(failed, NULL, caller);
+}
+
+PGconn *wrap_PQconnectdbParams(
+    const char *const *keywords, const char *const *values, int expand_dbname)
+{
+	struct request request = {
+	    .keywords = keywords, .values = values, .expand_dbname = expand_dbname};
+
+	RESOLVE();
+	if (!session_leashed())
+		return REAL(PQconnectdbParams)(keywords, values, expand_dbname);
+	return connect_arrays(
+	    &request, REAL(PQconnectdbParams), false, __builtin_return_address(0));
+}
+
+PGconn *wrap_PQconnectStartParams(
+    const char *const *keywords, const char *const *values, int expand_dbname)
+{
+	struct request request = {
+	    .keywords = keywords, .values = values, .expand_dbname = expand_dbname};
+
+	RESOLVE();
+	if (!session_leashed())
+		return REAL(PQconnectStartParams)(keywords, values, expand_dbname);
+	return connect_arrays(
+	    &request, REAL(PQconnectStartParams), true, __builtin_return_address(0));
+}
+
+PGconn *wrap_PQsetdbLogin(const char *pghost, const char *pgport, const char *pgoptions,
+    const char *pgtty, const char *dbName, const char *login, const char *pwd)
+{
+	struct request request = {.login = true,
+	    .host = pghost,
+	    .port = pgport,
+	    .options = pgoptions,
+	    .dbname = dbName,
+	    .user = login,
+	    .password = pwd};
+
+	RESOLVE();
+	if (!session_leashed())
+		return REAL(PQsetdbLogin)(pghost, pgport, pgoptions, pgtty, dbName, login, pwd);
+	struct target *target = target_find(&request);
+	if (target)
+		return open_session(target, false, __builtin_return_address(0));
+	process_enter_libpq();
+	PGconn *failed =
+	    REAL(PQsetdbLogin)(pghost, pgport, pgoptions, pgtty, dbName, login, pwd);
+	process_leave_libpq();
+	return failed_session(failed, NULL, __builtin_return_address(0));
+}
+
+PostgresPollingStatusType wrap_PQconnectPoll(PGconn *conn)
+{
+	RESOLVE();
+	if (!is_session(conn))
+		return REAL(PQconnectPoll)(conn);
+	SESSION_CALL(conn, CALL_STATE);
+	return session_poll(session);
+}
+
+void wrap_PQreset(PGconn *conn)
+{
+	RESOLVE();
+	if (!is_session(conn)) {
+		REAL(PQreset)(conn);
+		return;
+	}
+	SESSION_CALL(conn, CALL_STATE);
+	session_reset(session, false);
+}
+
+int wrap_PQresetStart(PGconn *conn)
+{
+	RESOLVE();
+	if (!is_session(conn))
+		return REAL(PQresetStart)(conn);
+	SESSION_CALL(conn, CALL_STATE);
+	session_reset(session, true);
+	return session->state == SESSION_OPEN || session->state == SESSION_STARTING;
+}
+
+PostgresPollingStatusType wrap_PQresetPoll(PGconn *conn)
+{
+	RESOLVE();
+	if (!is_session(conn))
+		return REAL(PQresetPoll)(conn);
+	SESSION_CALL(conn, CALL_STATE);
+	return session_poll(session);
+}
+
+void wrap_PQfinish(PGconn *conn)
+{
+	RESOLVE();
+	if (!is_session(conn)) {
+		REAL(PQfinish)(conn);
+		return;
+	}
+	SESSION_CALL(conn, CALL_OWN);
+	session_finish(session);
+}
+
+PGPing wrap_PQping(const char *conninfo)
+{
+	RESOLVE();
+	process_enter_libpq();
+	PGPing ping = REAL(PQping)(conninfo);
+	process_leave_libpq();
+	return ping;
+}
+
+PGPing wrap_PQpingParams(
+    const char *const *keywords, const char *const *values, int expand_dbname)
+{
+	RESOLVE();
+	process_enter_libpq();
+	PGPing ping = REAL(PQpingParams)(keywords, values, expand_dbname);
+	process_leave_libpq();
+	return ping;
+}
+
+/* Programs check their URI with this before they connect; the parameters libpq refuses are ours. */
+PQconninfoOption *wrap_PQconninfoParse(const char *conninfo, char **errmsg)
+{
+	RESOLVE();
+	if (!conninfo || !session_leashed())
+		return REAL(PQconninfoParse)(conninfo, errmsg);
+	char *stripped = target_strip(conninfo);
+	PQconninfoOption *options =
+	    REAL(PQconninfoParse)(stripped ? stripped : conninfo, errmsg);
+	free(stripped);
+	return options;
+}
+
+/* Our own connect timeout is none of the program's business. */
+static void hide_timeout(PQconninfoOption *options, const char *asked)
+{
+	for (PQconninfoOption *option = options; option && option->keyword; option++) {
+		if (strcmp(option->keyword, "connect_timeout") != 0)
+			continue;
+		REAL(PQfreemem)(option->val);
+		option->val = asked ? strdup(asked) : NULL;
+	}
+}
+
+PQconninfoOption *wrap_PQconninfo(PGconn *conn)
+{
+	RESOLVE();
+	if (!is_session(conn))
+		return REAL(PQconninfo)(conn);
+	SESSION_CALL(conn, CALL_ASK);
+	PQconninfoOption *options = REAL(PQconninfo)(session->conn);
+	if (session->target)
+		hide_timeout(options, session->target->connect_timeout);
+	return options;
+}
