@@ -27,7 +27,7 @@ static pthread_once_t changed_once = PTHREAD_ONCE_INIT;
 
 static struct backend *backends;
 static unsigned long count, peak;
-static uint64_t releases, generation;
+static uint64_t releases, generation, wakes;
 static long lowered_limit = LONG_MAX, lowered_timeout_ms = LONG_MAX;
 static long refused_limit;
 static int64_t refused_until_ms;
@@ -220,20 +220,41 @@ static struct backend *take_by_parking(const struct session *asker)
 	return taken;
 }
 
-/* Another thread may be done soon. False when there is none, or when it was not in time. */
-static bool wait_for_release(int64_t deadline_ms)
+/* A wait for other threads, over several rounds of the ladder. */
+struct wait {
+	int64_t deadline_ms;
+	uint64_t seen; /* wakes when the present round began */
+	bool announced;
+};
+
+/*
+ * Another thread may be done soon: true for one more round. False when there is none, or when it was not in
+ * time. The first round after the announcement waits for nothing: what was released before it went unsaid.
+ */
+static bool wait_for_release(struct wait *wait)
 {
-	struct timespec until = {
-	    .tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
+	struct timespec until = {.tv_sec = wait->deadline_ms / 1000,
+	    .tv_nsec = wait->deadline_ms % 1000 * 1000000};
 	int outcome = 0;
 
-	if (!process_has_threads() || process_clock_ms() >= deadline_ms)
+	if (!process_has_threads())
 		return false;
 	lock_pool();
-	__atomic_store_n(&session_awaited, true, __ATOMIC_SEQ_CST);
-	outcome = pthread_cond_timedwait(&changed, &lock, &until);
+	if (!wait->announced) {
+		__atomic_add_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
+		wait->announced = true;
+	} else
+		while (outcome == 0 && wakes == wait->seen)
+			outcome = pthread_cond_timedwait(&changed, &lock, &until);
+	wait->seen = wakes;
 	unlock_pool();
-	return outcome != ETIMEDOUT;
+	return outcome == 0;
+}
+
+static void stop_waiting(const struct wait *wait)
+{
+	if (wait->announced)
+		__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
 }
 
 /* The order in which sessions are given up: lower goes first, -1 never. */
@@ -341,8 +362,8 @@ static struct backend *prepare(struct backend *backend, struct session *session)
 
 struct backend *pool_acquire(struct session *session, char **error)
 {
-	int64_t began_ms = process_clock_ms();
 	long timeout_ms = smaller(settings()->pool_timeout_ms, lowered_timeout_ms);
+	struct wait wait = {.deadline_ms = process_clock_ms() + timeout_ms};
 	uint64_t began = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
 	struct backend *taken;
 
@@ -357,7 +378,8 @@ struct backend *pool_acquire(struct session *session, char **error)
 		unlock_pool();
 		if (!taken)
 			taken = take_by_parking(session);
-	} while (!taken && wait_for_release(began_ms + timeout_ms));
+	} while (!taken && wait_for_release(&wait));
+	stop_waiting(&wait);
 	if (!taken)
 		taken = take_by_reclaiming(session, began);
 	if (taken)
@@ -460,18 +482,18 @@ uint64_t pool_generation(void)
 	return __atomic_load_n(&generation, __ATOMIC_RELAXED);
 }
 
-void pool_close_all(void)
+void pool_close_all(bool only_encrypted)
 {
 	struct session *holder;
 	uint64_t used = 0;
 
 	pool_close_idle();
 	while ((holder = next_holder(NULL, used, &used))) {
-		struct backend *backend = holder->backend;
-
-		session_lose(holder, "pqleash: the program is exiting; its connections are closed\n");
-		session_detach(holder);
-		pool_give_up(backend);
+		if (!only_encrypted || REAL(PQsslInUse)(holder->conn)) {
+			session_lose(
+			    holder, "pqleash: the program exits; this connection is closed\n");
+			pool_give_up(session_detach(holder));
+		}
 		stop_moving(holder);
 	}
 }
@@ -481,6 +503,7 @@ void pool_wake(void)
 	if (!process_has_threads())
 		return;
 	lock_pool();
+	wakes++;
 	pthread_cond_broadcast(&changed);
 	unlock_pool();
 }

@@ -46,8 +46,8 @@ void pool_login_changed(void);
 /* How often that has happened; a backend begun at an older number is not reused. */
 uint64_t pool_generation(void);
 
-/* At exit: close everything. */
-void pool_close_all(void);
+/* At exit: close everything, or only what OpenSSL's own exit handler would break. */
+void pool_close_all(bool only_encrypted);
 
 /* A URI's connection_limit and pool_timeout: the smallest holds. */
 void pool_lower_limit(long limit);

@@ -68,16 +68,15 @@ static void say_what_happened(void)
 	    counts.lost, pool_peak());
 }
 
-/* Runs before the exit handlers of libraries that were loaded before the first connect. */
+/*
+ * Runs before OpenSSL's exit handler, which was registered earlier; but also before those that the program
+ * registered earlier, which may still use their connections. A forked child has nothing of its own to close,
+ * unless it connected.
+ */
 static void at_exit(void)
 {
-	static bool done;
-
-	/* A forked child has nothing of its own to close or to tell, unless it connected. */
-	if (owner != getpid() || __atomic_exchange_n(&done, true, __ATOMIC_ACQ_REL))
-		return;
-	say_what_happened();
-	pool_close_all();
+	if (owner == getpid())
+		pool_close_all(true);
 }
 
 static void register_handler(void)
@@ -92,8 +91,11 @@ void process_first_backend(void)
 	pthread_once(&once, register_handler);
 }
 
-/* For what connected after exit began, when no handler can be registered any more. */
+/* Runs after every exit handler. */
 __attribute__((destructor)) static void at_unload(void)
 {
-	at_exit();
+	if (owner != getpid())
+		return;
+	say_what_happened();
+	pool_close_all(false);
 }

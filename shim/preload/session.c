@@ -30,7 +30,7 @@
 
 uintptr_t session_base, session_span;
 uint64_t session_clock;
-bool session_awaited;
+int session_awaited;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t slots_used, slots_usable;
@@ -150,6 +150,7 @@ struct session *session_new(void *opened_by)
 	session->opened_ms = process_clock_ms();
 	session->suite = suite_now();
 	session->owner = getpid();
+	session->used = __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED);
 	return session;
 }
 
@@ -546,6 +547,8 @@ PostgresPollingStatusType session_poll(struct session *session)
 		process_enter_libpq();
 		PostgresPollingStatusType status = REAL(PQconnectPoll)(session->conn);
 		process_leave_libpq();
+		/* libpq may have gone on to the next address, and another socket. */
+		descriptor_follow(session);
 		if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
 			return status;
 		if (status == PGRES_POLLING_OK) {

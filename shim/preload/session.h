@@ -99,7 +99,7 @@ struct call {
 void *session_enter_busy(struct session *session, void *mark, void *found);
 void session_prepare(struct session *session, enum call_kind kind);
 void session_left(void);
-extern bool session_awaited __attribute__((visibility("hidden")));
+extern int session_awaited __attribute__((visibility("hidden"))); /* threads that wait for a backend */
 extern uint64_t session_clock __attribute__((visibility("hidden")));
 
 /*

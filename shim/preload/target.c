@@ -97,35 +97,34 @@ static void merge_end(struct merge *merge)
 		REAL(PQconninfoFree)(merge->options);
 }
 
-/* What a URI carries for the pool itself takes effect here. */
-static char *strip(const char *conninfo, bool *pgbouncer)
-{
-	struct uri_extras extras;
-	char *stripped = uri_strip(conninfo, &extras);
-
-	if (extras.connection_limit)
-		pool_lower_limit(extras.connection_limit);
-	if (extras.has_pool_timeout)
-		pool_lower_timeout(extras.pool_timeout_ms);
-	if (pgbouncer)
-		*pgbouncer |= extras.pgbouncer;
-	return stripped;
-}
-
 char *target_strip(const char *conninfo)
 {
-	return strip(conninfo, NULL);
+	struct uri_extras extras;
+
+	return uri_strip(conninfo, &extras);
+}
+
+/* What a URI carries for the pool itself takes effect when it is used to connect. */
+static void obey(const struct uri_extras *extras, struct merge *merge)
+{
+	if (extras->connection_limit)
+		pool_lower_limit(extras->connection_limit);
+	if (extras->has_pool_timeout)
+		pool_lower_timeout(extras->pool_timeout_ms);
+	merge->pgbouncer |= extras->pgbouncer;
 }
 
 static bool merge_conninfo(struct merge *merge, const char *conninfo)
 {
 	bool good = true;
-	char *stripped = strip(conninfo, &merge->pgbouncer);
+	struct uri_extras extras;
+	char *stripped = uri_strip(conninfo, &extras);
 	PQconninfoOption *parsed = stripped ? REAL(PQconninfoParse)(stripped, NULL) : NULL;
 
 	free(stripped);
 	if (!parsed)
 		return false;
+	obey(&extras, merge);
 	for (PQconninfoOption *option = parsed; option->keyword; option++)
 		if (option->val)
 			good &= merge_set(merge, option->keyword, option->val);

@@ -48,6 +48,7 @@ static bool take_pool_timeout(const char *value, struct uri_extras *extras)
 static bool take(const char *parameter, size_t length, struct uri_extras *extras)
 {
 	static const char *const names[] = {"connection_limit", "pool_timeout", "pgbouncer"};
+	static bool said[3];
 	const char *equals = memchr(parameter, '=', length);
 	size_t name_length = equals ? (size_t)(equals - parameter) : length;
 	bool good = false;
@@ -66,7 +67,7 @@ static bool take(const char *parameter, size_t length, struct uri_extras *extras
 		good = take_pool_timeout(value, extras);
 	else if (value)
 		good = take_flag(value, &extras->pgbouncer);
-	if (!good)
+	if (!good && !__atomic_exchange_n(&said[which], true, __ATOMIC_RELAXED))
 		say("the URI parameter %s has no usable value; it is ignored", names[which]);
 	free(value);
 	return true;
