@@ -1,13 +1,14 @@
 /*
- * The settings of pqleash, once: the preloaded object reads them from the environment, the command turns
- * each into a long option and prints this text as its help. Nothing else repeats a default or a limit.
+ * The settings of pqleash, once: the preloaded object reads them from the environment, the command
+ * turns each into a long option and prints this text as its help. Nothing else repeats a default or
+ * a limit.
  *
  * SETTING(id, VARIABLE, kind, default, minimum, maximum, metavariable, help)
  *   id        field of struct settings; its long option is the id with dashes
  *   VARIABLE  environment variable without the PQLEASH_ prefix
- *   kind      NUMBER (within minimum..maximum), SECONDS (whole or fractional, within minimum..maximum),
- *             FLAG (0 or 1), CHOICE (lru, ended, never), NAMES (comma separated), TEXT (anything), URL (never shown)
- *   default   as the user would write it; "" where there is none
+ *   kind      NUMBER (within minimum..maximum), SECONDS (whole or fractional, within
+ * minimum..maximum), FLAG (0 or 1), CHOICE (lru, ended, never), NAMES (comma separated), TEXT
+ * (anything), URL (never shown) default   as the user would write it; "" where there is none
  */
 #ifndef PQLEASH_SETTINGS_H
 #define PQLEASH_SETTINGS_H

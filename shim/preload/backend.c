@@ -1,6 +1,7 @@
 /*
- * The life of one backend: opened, examined, reset, settled, closed. Called by the pool and by sessions that
- * were given a place in it; decides nothing about who gets which, and knows nothing of sessions' state.
+ * The life of one backend: opened, examined, reset, settled, closed. Called by the pool and by
+ * sessions that were given a place in it; decides nothing about who gets which, and knows nothing
+ * of sessions' state.
  */
 #include "backend.h"
 #include "pool.h"
@@ -52,13 +53,15 @@ static void learn_defaults(PGconn *conn)
 }
 
 /*
- * What has to be asked once of every connection: whether its role has a default role (DISCARD ALL does not
- * give that back), and which custom settings the database's functions may set behind our back.
+ * What has to be asked once of every connection: whether its role has a default role (DISCARD ALL
+ * does not give that back), and which custom settings the database's functions may set behind our
+ * back.
  */
 static void examine(struct backend *backend)
 {
 	static const char query[] =
-	    "SELECT 'role' FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS c "
+	    "SELECT 'role' FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS "
+	    "c "
 	    "WHERE c OPERATOR(pg_catalog.~~) 'role=%' "
 	    "AND s.setdatabase OPERATOR(pg_catalog.=) ANY (ARRAY[0::pg_catalog.oid, (SELECT d.oid "
 	    "FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) "
@@ -78,12 +81,14 @@ static void examine(struct backend *backend)
 	for (int row = 0; row < REAL(PQntuples)(found); row++) {
 		const char *source = REAL(PQgetvalue)(found, row, 0);
 
-		if (strcmp(source, "role") == 0 || (statement_scan(source) & STATEMENT_SETS_UNKNOWN))
+		if (strcmp(source, "role") == 0 ||
+		    (statement_scan(source) & STATEMENT_SETS_UNKNOWN))
 			backend->never_reset = true;
 	}
 	if (backend->never_reset)
-		say_debug("%s: a default role, or a function that sets a setting by a computed name: "
-			  "its backends are closed, not reused",
+		say_debug(
+		    "%s: a default role, or a function that sets a setting by a computed name: "
+		    "its backends are closed, not reused",
 		    backend->target->label);
 	REAL(PQclear)(found);
 }
@@ -175,7 +180,8 @@ void backend_close(struct backend *backend)
 
 void backend_abandon(struct backend *backend)
 {
-	/* The connection's memory is left: freeing it through libpq would talk to the parent's server process. */
+	/* The connection's memory is left: freeing it through libpq would talk to the parent's
+	 * server process. */
 	int descriptor = REAL(PQsocket)(backend->conn);
 
 	if (descriptor >= 0)
@@ -238,8 +244,8 @@ static bool read_reset(struct backend *backend)
 }
 
 /*
- * DISCARD ALL leaves a custom setting behind as an empty text, where a new connection has none at all.
- * Such a backend may only serve sessions that have the setting themselves.
+ * DISCARD ALL leaves a custom setting behind as an empty text, where a new connection has none at
+ * all. Such a backend may only serve sessions that have the setting themselves.
  */
 static bool find_stains(struct backend *backend)
 {
@@ -289,10 +295,11 @@ bool backend_settle(struct backend *backend)
 
 bool backend_refused_for_room(const char *message)
 {
-	/* PostgreSQL, PgBouncer and Supavisor; the SQLSTATE of a refused connect is not to be had from libpq. */
-	static const char *const refusals[] = {"too many clients already", "too many connections for",
-	    "remaining connection slots are reserved", "no more connections allowed",
-	    "MaxClientsInSessionMode", "max clients reached"};
+	/* PostgreSQL, PgBouncer and Supavisor; the SQLSTATE of a refused connect is not to be had
+	 * from libpq. */
+	static const char *const refusals[] = {"too many clients already",
+	    "too many connections for", "remaining connection slots are reserved",
+	    "no more connections allowed", "MaxClientsInSessionMode", "max clients reached"};
 
 	for (size_t i = 0; message && i < sizeof refusals / sizeof *refusals; i++)
 		if (strstr(message, refusals[i]))

@@ -33,23 +33,29 @@ struct backend {
 	const char *stains[MOST_CUSTOM_SETTINGS]; /* settings that DISCARD ALL could not remove */
 };
 
-/* Open a connection to the target into an empty backend. False: backend->conn is libpq's failed one, or NULL. */
+/* Open a connection to the target into an empty backend. False: backend->conn is libpq's failed
+ * one, or NULL. */
 bool backend_open(struct backend *backend, struct target *target);
 
-/* The same in two steps, for PQconnectStart: begin, and adopt once PQconnectPoll says it is ready. */
+/* The same in two steps, for PQconnectStart: begin, and adopt once PQconnectPoll says it is ready.
+ */
 bool backend_start(struct backend *backend, struct target *target);
 void backend_started(struct backend *backend);
 
-/* Close it and wait, at most the connect timeout, until the server process has ended. Leaves it empty. */
+/* Close it and wait, at most the connect timeout, until the server process has ended. Leaves it
+ * empty. */
 void backend_close(struct backend *backend);
 
-/* Begin the reset of a backend that a session has given up; false when it must be closed instead. */
+/* Begin the reset of a backend that a session has given up; false when it must be closed instead.
+ */
 bool backend_reset(struct backend *backend, bool dirty);
 
-/* Finish a reset that was begun, and see that the connection is alive; false when it must be closed. */
+/* Finish a reset that was begun, and see that the connection is alive; false when it must be
+ * closed. */
 bool backend_settle(struct backend *backend);
 
-/* Whether this message of a refused connect says that the server or its pooler has no more connections. */
+/* Whether this message of a refused connect says that the server or its pooler has no more
+ * connections. */
 bool backend_refused_for_room(const char *message);
 
 /* Run a query of our own; no notice of it reaches the program. The caller clears the result. */

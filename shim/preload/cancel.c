@@ -1,7 +1,7 @@
 /*
- * Cancelling. A PGcancel that the program holds is a slot in the sessions' range that names its session, so
- * that it acts on whatever backend the session has when PQcancel is called, and on none when it has none.
- * PQcancel stays async-signal-safe: it only reads atomics and calls libpq's own.
+ * Cancelling. A PGcancel that the program holds is a slot in the sessions' range that names its
+ * session, so that it acts on whatever backend the session has when PQcancel is called, and on none
+ * when it has none. PQcancel stays async-signal-safe: it only reads atomics and calls libpq's own.
  */
 #include "cancel.h"
 #include "session.h"
@@ -21,8 +21,8 @@ void cancel_forget(struct session *session)
 	PGcancel *cancel = __atomic_exchange_n(&session->cancel, NULL, __ATOMIC_SEQ_CST);
 
 	/*
-	 * A PQcancel that has read it already is let finish: the server has the signal before libpq returns, so
-	 * it cannot strike the next session's statement.
+	 * A PQcancel that has read it already is let finish: the server has the signal before libpq
+	 * returns, so it cannot strike the next session's statement.
 	 */
 	while (__atomic_load_n(&session->cancelling, __ATOMIC_SEQ_CST) > 0)
 		sched_yield();

@@ -1,7 +1,7 @@
 /*
- * A session's descriptor: a number that stays while the backend behind it changes. Owns that number, until
- * the program closes it itself: then it may already belong to a file of the program's, so every change first
- * checks that it is still the file we put there.
+ * A session's descriptor: a number that stays while the backend behind it changes. Owns that
+ * number, until the program closes it itself: then it may already belong to a file of the
+ * program's, so every change first checks that it is still the file we put there.
  */
 #include "descriptor.h"
 #include "session.h"
@@ -17,7 +17,8 @@ static bool is_ours(const struct session *session)
 	struct stat file;
 
 	return session->descriptor >= 0 && fstat(session->descriptor, &file) == 0 &&
-	    file.st_dev == session->descriptor_device && file.st_ino == session->descriptor_inode;
+	       file.st_dev == session->descriptor_device &&
+	       file.st_ino == session->descriptor_inode;
 }
 
 static void remember(struct session *session, int descriptor)
@@ -41,7 +42,8 @@ int descriptor_of(struct session *session)
 	return real < 0 ? -1 : session->descriptor;
 }
 
-/* A socket on which nothing ever happens, for sessions that are parked. -1 when there is none to be had. */
+/* A socket on which nothing ever happens, for sessions that are parked. -1 when there is none to be
+ * had. */
 static int quiet_socket(void)
 {
 	static int quiet = -1;

@@ -4,7 +4,8 @@
 
 struct session;
 
-/* The session's descriptor, made at the first call; -1 as libpq says it when there is no connection. */
+/* The session's descriptor, made at the first call; -1 as libpq says it when there is no
+ * connection. */
 int descriptor_of(struct session *session);
 
 /* Let it follow the session to its present backend, or to nowhere when it has none. */

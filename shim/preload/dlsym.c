@@ -1,8 +1,8 @@
 /*
- * dlsym, interposed: a program that looks a libpq function up in a libpq gets our wrapper, or it would hand
- * one of our sessions to the real libpq. Every other lookup is a tail call, because RTLD_NEXT looks at its
- * caller's return address: another preload's must still be its own. The Makefile builds this file with
- * sibling-call optimisation whatever the other flags are.
+ * dlsym, interposed: a program that looks a libpq function up in a libpq gets our wrapper, or it
+ * would hand one of our sessions to the real libpq. Every other lookup is a tail call, because
+ * RTLD_NEXT looks at its caller's return address: another preload's must still be its own. The
+ * Makefile builds this file with sibling-call optimisation whatever the other flags are.
  */
 #include "dlsym.h"
 #include "libpq.h"
@@ -23,7 +23,8 @@ typedef void *dlsym_function(void *handle, const char *name);
 /* The symbol's version differs between architectures and since glibc 2.34. */
 static dlsym_function *next_dlsym(void)
 {
-	static const char *const versions[] = {"GLIBC_2.34", "GLIBC_2.17", "GLIBC_2.2.5", "GLIBC_2.0"};
+	static const char *const versions[] = {
+	    "GLIBC_2.34", "GLIBC_2.17", "GLIBC_2.2.5", "GLIBC_2.0"};
 	static dlsym_function *next;
 	dlsym_function *found = __atomic_load_n(&next, __ATOMIC_ACQUIRE);
 

@@ -1,7 +1,8 @@
 /*
- * Capture and restore. The server is asked what the session has changed; nothing is parsed or guessed. The
- * session may have done anything to itself: so every name is qualified (search_path), no literal has a
- * backslash (standard_conforming_strings), and a statement_timeout is lifted first, for our transaction only.
+ * Capture and restore. The server is asked what the session has changed; nothing is parsed or
+ * guessed. The session may have done anything to itself: so every name is qualified (search_path),
+ * no literal has a backslash (standard_conforming_strings), and a statement_timeout is lifted
+ * first, for our transaction only.
  */
 #include "park.h"
 #include "say.h"
@@ -23,8 +24,8 @@ enum login_column { STATEMENT_TIMEOUT, ROLE, SESSION_AUTHORIZATION, TRANSACTION_
 enum row_column { KIND, NAME, VALUE, TYPES };
 
 /*
- * One message, hence one transaction. The isolation level keeps a session whose default is SERIALIZABLE READ
- * ONLY DEFERRABLE from waiting for a safe snapshot here.
+ * One message, hence one transaction. The isolation level keeps a session whose default is
+ * SERIALIZABLE READ ONLY DEFERRABLE from waiting for a safe snapshot here.
  */
 static const char login_query[] =
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
@@ -76,8 +77,8 @@ static char *capture_query(const struct backend *backend)
 	for (size_t i = 0; i < custom_count(); i++)
 		text_add(&names, "%s%s", i ? "," : "", custom_name(i));
 	text_add(&query, login_query,
-	    has_transaction_timeout ? ", pg_catalog.set_config('transaction_timeout', '0', true)" :
-				      "");
+	    has_transaction_timeout ? ", pg_catalog.set_config('transaction_timeout', '0', true)"
+				    : "");
 	text_add(&query, state_query, names.bytes ? names.bytes : "");
 	bool failed = names.failed;
 	text_free(&names);
@@ -95,7 +96,8 @@ static bool is_cancelled(const PGresult *result)
 }
 
 /* Run the capture; false with *timed_out when the session's own statement_timeout struck first. */
-static bool ask(struct backend *backend, const char *query, struct snapshot *snapshot, bool *timed_out)
+static bool ask(
+    struct backend *backend, const char *query, struct snapshot *snapshot, bool *timed_out)
 {
 	PGresult *result;
 	bool good = true;
@@ -122,8 +124,9 @@ static bool ask(struct backend *backend, const char *query, struct snapshot *sna
 }
 
 /*
- * The text of an SQL PREPARE is that of its whole message. It can be run again only if there is nothing
- * else in it; a semicolon inside a literal is mistaken for more, which pins but never misleads.
+ * The text of an SQL PREPARE is that of its whole message. It can be run again only if there is
+ * nothing else in it; a semicolon inside a literal is mistaken for more, which pins but never
+ * misleads.
  */
 static bool can_prepare_again(const char *statement)
 {
@@ -132,7 +135,7 @@ static bool can_prepare_again(const char *statement)
 	while (*statement == ' ' || *statement == '\n' || *statement == '\t' || *statement == '\r')
 		statement++;
 	return strncasecmp(statement, "prepare", 7) == 0 &&
-	    (!semicolon || semicolon[1 + strspn(semicolon + 1, " \t\r\n")] == '\0');
+	       (!semicolon || semicolon[1 + strspn(semicolon + 1, " \t\r\n")] == '\0');
 }
 
 static const char *find_pin(const struct snapshot *snapshot)
@@ -160,9 +163,9 @@ static const char *changed_timeout(const struct snapshot *snapshot, int row)
 {
 	if (!is_kind(snapshot->rows, row, "default"))
 		return NULL;
-	enum login_column column = strcmp(cell(snapshot->rows, row, NAME), "statement_timeout") == 0 ?
-	    STATEMENT_TIMEOUT :
-	    TRANSACTION_TIMEOUT;
+	enum login_column column = strcmp(cell(snapshot->rows, row, NAME), "statement_timeout") == 0
+				       ? STATEMENT_TIMEOUT
+				       : TRANSACTION_TIMEOUT;
 	const char *value = cell(snapshot->login, 0, column);
 
 	return strcmp(value, cell(snapshot->rows, row, VALUE)) == 0 ? NULL : value;
@@ -242,7 +245,7 @@ bool snapshot_covers(const struct snapshot *snapshot, const char *const *customs
 
 		for (int row = 0; snapshot && row < REAL(PQntuples)(snapshot->rows); row++)
 			found |= is_kind(snapshot->rows, row, "custom") &&
-			    strcmp(cell(snapshot->rows, row, NAME), customs[i]) == 0;
+				 strcmp(cell(snapshot->rows, row, NAME), customs[i]) == 0;
 		if (!found)
 			return false;
 	}
@@ -274,8 +277,8 @@ static char *failure(const struct backend *backend, PGresult *result, const char
 
 	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
 		text_add(&message, "%s could not be put back: %s", what,
-		    result ? REAL(PQresultErrorMessage)(result) :
-			     REAL(PQerrorMessage)(backend->conn));
+		    result ? REAL(PQresultErrorMessage)(result)
+			   : REAL(PQerrorMessage)(backend->conn));
 	REAL(PQclear)(result);
 	return text_take(&message);
 }
@@ -287,8 +290,8 @@ static char *run_assignments(struct assignments *assignments, struct backend *ba
 	if (assignments->count > 0)
 		error = failure(backend,
 		    query ? REAL(PQexecParams)(backend->conn, query, assignments->count, NULL,
-				assignments->values, NULL, NULL, 0) :
-			    NULL,
+				assignments->values, NULL, NULL, 0)
+			  : NULL,
 		    "its settings");
 	free(query);
 	return error;
@@ -327,7 +330,8 @@ static char *restore_timeouts(const struct snapshot *snapshot, struct backend *b
 
 	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++)
 		if (changed_timeout(snapshot, row))
-			assign(&list, cell(snapshot->rows, row, NAME), changed_timeout(snapshot, row));
+			assign(
+			    &list, cell(snapshot->rows, row, NAME), changed_timeout(snapshot, row));
 	return run_assignments(&list, backend);
 }
 
@@ -363,15 +367,15 @@ static PGresult *prepare_again(const struct snapshot *snapshot, int row, struct 
 	Oid *types = malloc((strlen(array) + 1) * sizeof *types);
 	if (!types)
 		return NULL;
-	PGresult *result = REAL(PQprepare)(backend->conn, cell(snapshot->rows, row, NAME), statement,
-	    read_types(array, types), types);
+	PGresult *result = REAL(PQprepare)(backend->conn, cell(snapshot->rows, row, NAME),
+	    statement, read_types(array, types), types);
 	free(types);
 	return result;
 }
 
 /*
- * A statement that cannot be prepared any more (its table is gone) is forgotten with a line on stderr:
- * executing it would have failed as well, only with another error.
+ * A statement that cannot be prepared any more (its table is gone) is forgotten with a line on
+ * stderr: executing it would have failed as well, only with another error.
  */
 static char *restore_prepared(const struct snapshot *snapshot, struct backend *backend)
 {
@@ -379,8 +383,8 @@ static char *restore_prepared(const struct snapshot *snapshot, struct backend *b
 		if (!is_kind(snapshot->rows, row, "prepared") &&
 		    !is_kind(snapshot->rows, row, "PREPARE"))
 			continue;
-		char *error = failure(backend, prepare_again(snapshot, row, backend),
-		    "a prepared statement");
+		char *error =
+		    failure(backend, prepare_again(snapshot, row, backend), "a prepared statement");
 		if (error && REAL(PQstatus)(backend->conn) != CONNECTION_OK)
 			return error;
 		if (error)

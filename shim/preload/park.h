@@ -17,8 +17,8 @@ struct snapshot;
 const char *snapshot_capture(struct backend *backend, struct snapshot **snapshot);
 
 /*
- * Put the state back on a settled backend of the same target. Returns NULL, or why it cannot be put back:
- * then the backend must be closed. The caller frees the message.
+ * Put the state back on a settled backend of the same target. Returns NULL, or why it cannot be put
+ * back: then the backend must be closed. The caller frees the message.
  */
 char *snapshot_restore(const struct snapshot *snapshot, struct backend *backend);
 

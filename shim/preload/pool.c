@@ -1,7 +1,7 @@
 /*
- * The pool. Owns the list of backends, the limit, and the ladder that decides who gets one. Sessions ask;
- * backends are opened, reset and closed on their behalf. The lock protects the list alone: it is never held
- * while a server is spoken to.
+ * The pool. Owns the list of backends, the limit, and the ladder that decides who gets one.
+ * Sessions ask; backends are opened, reset and closed on their behalf. The lock protects the list
+ * alone: it is never held while a server is spoken to.
  */
 #include "pool.h"
 #include "park.h"
@@ -132,7 +132,7 @@ static struct backend *take_idle_of_another_target(void)
 static bool is_abandoned(const void *mark)
 {
 	return mark && mark != SESSION_MOVING && !process_has_threads() &&
-	    (uintptr_t)mark < (uintptr_t)__builtin_frame_address(0);
+	       (uintptr_t)mark < (uintptr_t)__builtin_frame_address(0);
 }
 
 /* Keep the session's own thread out while it is moved; false when a call is running on it. */
@@ -152,7 +152,8 @@ static void stop_moving(struct session *session)
 	pool_wake();
 }
 
-/* The least recently used holder that was used after `after`, kept still for us; *used is when it was. */
+/* The least recently used holder that was used after `after`, kept still for us; *used is when it
+ * was. */
 static struct session *next_holder(const struct session *asker, uint64_t after, uint64_t *used)
 {
 	struct session *found;
@@ -187,7 +188,8 @@ static struct backend *take_from(struct session *holder, bool dirty)
 	return backend;
 }
 
-/* The server process is gone: the session keeps its broken connection, and needs no place for it. */
+/* The server process is gone: the session keeps its broken connection, and needs no place for it.
+ */
 static struct backend *take_broken(struct session *holder)
 {
 	struct backend *backend = holder->backend;
@@ -210,8 +212,7 @@ static struct backend *take_by_parking(const struct session *asker)
 	while (!taken && (holder = next_holder(asker, used, &used))) {
 		bool dirty = !session_is_clean(holder);
 
-		if (holder->state == SESSION_OPEN &&
-		    REAL(PQstatus)(holder->conn) == CONNECTION_BAD)
+		if (holder->state == SESSION_OPEN && REAL(PQstatus)(holder->conn) == CONNECTION_BAD)
 			taken = take_broken(holder);
 		else if (session_park(holder))
 			taken = take_from(holder, dirty);
@@ -228,13 +229,14 @@ struct wait {
 };
 
 /*
- * Another thread may be done soon: true for one more round. False when there is none, or when it was not in
- * time. The first round after the announcement waits for nothing: what was released before it went unsaid.
+ * Another thread may be done soon: true for one more round. False when there is none, or when it
+ * was not in time. The first round after the announcement waits for nothing: what was released
+ * before it went unsaid.
  */
 static bool wait_for_release(struct wait *wait)
 {
-	struct timespec until = {.tv_sec = wait->deadline_ms / 1000,
-	    .tv_nsec = wait->deadline_ms % 1000 * 1000000};
+	struct timespec until = {
+	    .tv_sec = wait->deadline_ms / 1000, .tv_nsec = wait->deadline_ms % 1000 * 1000000};
 	int outcome = 0;
 
 	if (!process_has_threads())
@@ -281,7 +283,8 @@ static struct backend *reclaim(struct session *holder)
 	    "pqleash: this connection (%s) was taken away: it %s, looked abandoned, and all %lu "
 	    "backends were in use; raise PQLEASH_LIMIT or set PQLEASH_RECLAIM=never\n",
 	    session_describe(holder, name, sizeof name),
-	    idle ? (holder->pinned ? holder->pinned : "could not be moved") : "was in a transaction",
+	    idle ? (holder->pinned ? holder->pinned : "could not be moved")
+		 : "was in a transaction",
 	    pool_count());
 	session_lose(holder, message);
 	say_debug("reclaimed the backend of %s", name);
@@ -348,7 +351,8 @@ static char *describe_holders(void)
 	return text_take(&message);
 }
 
-/* What was taken becomes what the session needs: a settled backend of its target, or an empty place. */
+/* What was taken becomes what the session needs: a settled backend of its target, or an empty
+ * place. */
 static struct backend *prepare(struct backend *backend, struct session *session)
 {
 	if (!backend->conn)

@@ -10,9 +10,10 @@
 struct session;
 
 /*
- * A backend for a session: serving its target and settled, or, when backend->conn is NULL, an empty place in
- * which the caller opens one (see pool_refused). NULL when there is none to be had: *error says who holds
- * them (the caller frees it). The caller must end with pool_hold, pool_release or pool_give_up.
+ * A backend for a session: serving its target and settled, or, when backend->conn is NULL, an empty
+ * place in which the caller opens one (see pool_refused). NULL when there is none to be had: *error
+ * says who holds them (the caller frees it). The caller must end with pool_hold, pool_release or
+ * pool_give_up.
  */
 struct backend *pool_acquire(struct session *session, char **error);
 
@@ -26,20 +27,22 @@ void pool_release(struct backend *backend, bool dirty);
 void pool_give_up(struct backend *backend);
 
 /*
- * The server has no room for the backend just tried, while we hold others: what we hold is the limit for a
- * while. Gives the place up. False when we hold none, so that the refusal is the program's to see.
+ * The server has no room for the backend just tried, while we hold others: what we hold is the
+ * limit for a while. Gives the place up. False when we hold none, so that the refusal is the
+ * program's to see.
  */
 bool pool_refused(struct backend *backend);
 
-/* Whether a new session had better wait for a backend until it is used: the pool is full, none is idle. */
+/* Whether a new session had better wait for a backend until it is used: the pool is full, none is
+ * idle. */
 bool pool_is_full_for(const struct target *target);
 
 /* Close all idle backends and wait for the server to let go of them; returns how many. */
 unsigned long pool_close_idle(void);
 
 /*
- * The program is about to change what a new connection would see: close the idle backends, and those in use
- * when they are given back.
+ * The program is about to change what a new connection would see: close the idle backends, and
+ * those in use when they are given back.
  */
 void pool_login_changed(void);
 

@@ -1,6 +1,6 @@
 /*
- * The process around us. Owns the exit handler, the check for a fork, and the thread's mark "inside libpq".
- * At exit everything is closed, and one line is said if there is anything worth telling.
+ * The process around us. Owns the exit handler, the check for a fork, and the thread's mark "inside
+ * libpq". At exit everything is closed, and one line is said if there is anything worth telling.
  */
 #include "process.h"
 #include "pool.h"
@@ -62,16 +62,17 @@ static void say_what_happened(void)
 	if (counts.open == 0 && counts.used_after_finish == 0 && counts.finished_twice == 0 &&
 	    counts.lost == 0)
 		return;
-	say("%lu connections opened, %lu never finished, %lu used after finish, %lu finished twice, "
+	say("%lu connections opened, %lu never finished, %lu used after finish, %lu finished "
+	    "twice, "
 	    "%lu lost; at most %lu at the server at once",
 	    counts.opened, counts.open, counts.used_after_finish, counts.finished_twice,
 	    counts.lost, pool_peak());
 }
 
 /*
- * Runs before OpenSSL's exit handler, which was registered earlier; but also before those that the program
- * registered earlier, which may still use their connections. A forked child has nothing of its own to close,
- * unless it connected.
+ * Runs before OpenSSL's exit handler, which was registered earlier; but also before those that the
+ * program registered earlier, which may still use their connections. A forked child has nothing of
+ * its own to close, unless it connected.
  */
 static void at_exit(void)
 {

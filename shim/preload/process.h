@@ -12,8 +12,8 @@ int64_t process_clock_ms(void);
 bool process_has_threads(void);
 
 /*
- * While the real libpq connects, the wrappers it calls itself must pass everything through: between these
- * two this thread gets no sessions. They nest.
+ * While the real libpq connects, the wrappers it calls itself must pass everything through: between
+ * these two this thread gets no sessions. They nest.
  */
 void process_enter_libpq(void);
 void process_leave_libpq(void);
@@ -22,7 +22,8 @@ bool process_in_libpq(void);
 /* The first backend is open: register the exit handler now, to run before OpenSSL's own. */
 void process_first_backend(void);
 
-/* In a child of the process that opened the backends: forget them. Called before the pool is touched. */
+/* In a child of the process that opened the backends: forget them. Called before the pool is
+ * touched. */
 void process_notice_fork(void);
 
 #endif

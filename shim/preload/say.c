@@ -1,6 +1,6 @@
 /*
- * Lines on stderr. Owns their form: "pqleash: ", one write(2) a line so that lines of several processes
- * do not mix, and errno as it was, because a program may look at it after any libpq call.
+ * Lines on stderr. Owns their form: "pqleash: ", one write(2) a line so that lines of several
+ * processes do not mix, and errno as it was, because a program may look at it after any libpq call.
  */
 #include "say.h"
 #include "settings.h"

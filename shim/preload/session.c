@@ -1,7 +1,7 @@
 /*
- * The life of one session: opened, attached, detached, parked, lost, finished, revived. Owns the reserved
- * address range and the quarantine. Called by the wrappers; asks the pool for backends; the state of the
- * server's side is park.c's.
+ * The life of one session: opened, attached, detached, parked, lost, finished, revived. Owns the
+ * reserved address range and the quarantine. Called by the wrappers; asks the pool for backends;
+ * the state of the server's side is park.c's.
  */
 #include "session.h"
 #include "backend.h"
@@ -46,8 +46,8 @@ static void reserve(void)
 {
 	for (size_t slots = MOST_SESSIONS; slots >= FEWEST_SESSIONS; slots /= 4) {
 		size_t bytes = slots * sizeof(struct session);
-		void *range =
-		    mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		void *range = mmap(
+		    NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 		if (range == MAP_FAILED)
 			continue;
@@ -161,7 +161,8 @@ char *session_describe(const struct session *session, char *buffer, size_t size)
 	char place[128];
 
 	if (dladdr(session->opened_by, &info) && info.dli_fname)
-		file = strrchr(info.dli_fname, '/') ? strrchr(info.dli_fname, '/') + 1 : info.dli_fname;
+		file = strrchr(info.dli_fname, '/') ? strrchr(info.dli_fname, '/') + 1
+						    : info.dli_fname;
 	if (info.dli_sname)
 		snprintf(place, sizeof place, "%s in %s", info.dli_sname, file);
 	else
@@ -193,7 +194,8 @@ void session_set_error(struct session *session, char *message)
 	session->ready = session->backend && !message;
 }
 
-/* A closed connection of libpq's: called with it, libpq itself gives the values its manual documents. */
+/* A closed connection of libpq's: called with it, libpq itself gives the values its manual
+ * documents. */
 static PGconn *make_dead_connection(void)
 {
 	process_enter_libpq();
@@ -243,13 +245,13 @@ void session_apply_client(const struct session *session, PGconn *conn)
 {
 	const struct client_settings *client = &session->client;
 
-	REAL(PQsetNoticeReceiver)(conn,
-	    client->has_receiver ? client->receiver : backend_defaults()->receiver,
+	REAL(PQsetNoticeReceiver)
+	(conn, client->has_receiver ? client->receiver : backend_defaults()->receiver,
 	    client->receiver_argument);
-	REAL(PQsetNoticeProcessor)(conn,
-	    client->has_processor ? client->processor : backend_defaults()->processor,
-	    client->has_processor ? client->processor_argument :
-				    backend_defaults()->processor_argument);
+	REAL(PQsetNoticeProcessor)
+	(conn, client->has_processor ? client->processor : backend_defaults()->processor,
+	    client->has_processor ? client->processor_argument
+				  : backend_defaults()->processor_argument);
 	if (client->has_verbosity)
 		REAL(PQsetErrorVerbosity)(conn, client->verbosity);
 	if (client->has_context)
@@ -277,7 +279,8 @@ static void adopt_connection(struct session *session)
 	session->never_connected = false;
 }
 
-/* Put the session on a backend that it may have. On failure the backend is gone, the session lost. */
+/* Put the session on a backend that it may have. On failure the backend is gone, the session lost.
+ */
 static void session_attach(struct session *session, struct backend *backend)
 {
 	char *error = session->parked ? snapshot_restore(session->parked, backend) : NULL;
@@ -389,17 +392,19 @@ static void connect_now(struct session *session)
 	}
 }
 
-/* A session that was open gets a backend again, or is lost: it must not fail as if it had never been. */
+/* A session that was open gets a backend again, or is lost: it must not fail as if it had never
+ * been. */
 static void attach_again(struct session *session)
 {
 	connect_now(session);
 	if (session->state != SESSION_FAILED)
 		return;
 	struct text message = {0};
-	const char *error =
-	    session->error ? session->error : REAL(PQerrorMessage)(session->dead);
-	text_add(&message, "%s%s", session->error ? "" : "pqleash: this connection could not be "
-							  "attached again: ",
+	const char *error = session->error ? session->error : REAL(PQerrorMessage)(session->dead);
+	text_add(&message, "%s%s",
+	    session->error ? ""
+			   : "pqleash: this connection could not be "
+			     "attached again: ",
 	    error);
 	session_lose(session, message.bytes ? message.bytes : "pqleash: out of memory\n");
 	text_free(&message);
@@ -413,8 +418,8 @@ void *session_enter_busy(struct session *session, void *mark, void *found)
 	while (found == SESSION_MOVING) {
 		pool_wait_until_moved(session);
 		found = NULL;
-		if (__atomic_compare_exchange_n(&session->busy, &found, mark, false,
-			__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		if (__atomic_compare_exchange_n(
+			&session->busy, &found, mark, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 			return mark;
 	}
 	/* The stack grows down: a deeper frame is one that longjmp has left; take its mark over. */
@@ -583,8 +588,8 @@ static const char *find_pin(const struct session *session)
 static bool is_quiescent(const struct session *session)
 {
 	return session->state == SESSION_OPEN &&
-	    REAL(PQtransactionStatus)(session->conn) == PQTRANS_IDLE &&
-	    !(HAS(PQpipelineStatus) && REAL(PQpipelineStatus)(session->conn) != 0);
+	       REAL(PQtransactionStatus)(session->conn) == PQTRANS_IDLE &&
+	       !(HAS(PQpipelineStatus) && REAL(PQpipelineStatus)(session->conn) != 0);
 }
 
 bool session_is_clean(const struct session *session)
@@ -640,7 +645,8 @@ static void forget_state(struct session *session)
 	session->client.nonblocking = false;
 }
 
-/* Out of the quarantine for good: a use from now on is like any use of freed memory, but fails softly. */
+/* Out of the quarantine for good: a use from now on is like any use of freed memory, but fails
+ * softly. */
 static void quarantine_leave(void)
 {
 	struct session *oldest = quarantine_first;

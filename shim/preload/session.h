@@ -1,6 +1,6 @@
 /*
- * Sessions: what the program believes are connections. A session's address lies in one reserved range, so
- * that telling it from a backend is a subtraction and a comparison. See session.c.
+ * Sessions: what the program believes are connections. A session's address lies in one reserved
+ * range, so that telling it from a backend is a subtraction and a comparison. See session.c.
  */
 #ifndef SESSION_H
 #define SESSION_H
@@ -17,7 +17,8 @@ struct snapshot;
 
 enum session_state {
 	SESSION_FREE,     /* no session: what is left of one that was finished long ago */
-	SESSION_STARTING, /* PQconnectStart or PQresetStart has begun, PQconnectPoll has not ended */
+	SESSION_STARTING, /* PQconnectStart or PQresetStart has begun, PQconnectPoll has not ended
+			   */
 	SESSION_OPEN,     /* as the program wants it; attached, or parked, or not attached yet */
 	SESSION_FAILED,   /* never connected; answers as libpq's failed connection does */
 	SESSION_LOST,     /* its backend was reclaimed, or its state could not be put back */
@@ -39,8 +40,8 @@ struct client_settings {
 };
 
 struct session {
-	void *busy;              /* the frame of the call that runs; NULL; or SESSION_MOVING */
-	PGconn *conn;            /* what libpq is called with: the backend's, or a dead connection */
+	void *busy;   /* the frame of the call that runs; NULL; or SESSION_MOVING */
+	PGconn *conn; /* what libpq is called with: the backend's, or a dead connection */
 	struct backend *backend; /* NULL while detached */
 	uint64_t used;           /* when last used, in uses of any session */
 	bool ready;              /* attached and nothing special: a call may go straight through */
@@ -49,21 +50,21 @@ struct session {
 	bool never_connected;    /* what was finished had failed */
 	bool suite_ended;
 	bool counted_opened, counted_open;
-	bool quarantined;        /* in that queue, even if it was revived since */
+	bool quarantined; /* in that queue, even if it was revived since */
 	enum session_state state;
 	struct target *target;
 	const struct identity *identity;
-	char *error;            /* what PQerrorMessage says, when that is not libpq's to say */
-	PGconn *dead;           /* a real connection that is closed; gives libpq's own failure values */
+	char *error;  /* what PQerrorMessage says, when that is not libpq's to say */
+	PGconn *dead; /* a real connection that is closed; gives libpq's own failure values */
 	struct snapshot *parked; /* server-side state to put back; NULL for none */
-	const char *pinned;     /* what cannot move, as last seen; NULL for nothing */
+	const char *pinned;      /* what cannot move, as last seen; NULL for nothing */
 	const char *pinned_for_good;
-	uint64_t asked;         /* `used` when the server was last asked what it holds */
-	PGcancel *cancel;       /* of the present backend; NULL unless the program has a PGcancel */
-	int cancelling;         /* calls of PQcancel that are using it now */
+	uint64_t asked;   /* `used` when the server was last asked what it holds */
+	PGcancel *cancel; /* of the present backend; NULL unless the program has a PGcancel */
+	int cancelling;   /* calls of PQcancel that are using it now */
 	bool wants_cancel;
 	struct session *cancel_of; /* SESSION_CANCEL: whose */
-	uint64_t life;             /* how often the slot was used before; of a SESSION_CANCEL: cancel_of's */
+	uint64_t life; /* how often the slot was used before; of a SESSION_CANCEL: cancel_of's */
 	struct client_settings client;
 	int client_encoding;
 	PGnotify *notifies; /* received before the session was parked */
@@ -71,9 +72,9 @@ struct session {
 	dev_t descriptor_device;
 	ino_t descriptor_inode;
 	const char *suite; /* interned */
-	void *opened_by; /* return address in the program */
+	void *opened_by;   /* return address in the program */
 	int64_t opened_ms;
-	pid_t owner; /* the process that opened it */
+	pid_t owner;          /* the process that opened it */
 	struct session *next; /* in the free list or the quarantine */
 };
 
@@ -99,13 +100,15 @@ struct call {
 void *session_enter_busy(struct session *session, void *mark, void *found);
 void session_prepare(struct session *session, enum call_kind kind);
 void session_left(void);
-extern int session_awaited __attribute__((visibility("hidden"))); /* threads that wait for a backend */
+extern int session_awaited
+    __attribute__((visibility("hidden"))); /* threads that wait for a backend */
 extern uint64_t session_clock __attribute__((visibility("hidden")));
 
 /*
- * Every call on a session begins here: marks it busy, so that nobody parks it, and attaches it where the
- * kind of call needs a backend. Takes no lock while the session is attached. Afterwards session->conn is
- * what to call libpq with; it is never NULL except for CALL_OWN and CALL_STATE on a detached session.
+ * Every call on a session begins here: marks it busy, so that nobody parks it, and attaches it
+ * where the kind of call needs a backend. Takes no lock while the session is attached. Afterwards
+ * session->conn is what to call libpq with; it is never NULL except for CALL_OWN and CALL_STATE on
+ * a detached session.
  */
 static inline struct call session_enter(const PGconn *conn, void *frame, enum call_kind kind)
 {
@@ -125,7 +128,8 @@ static inline struct call session_enter(const PGconn *conn, void *frame, enum ca
 	return call;
 }
 
-/* The end of a call. Skipped when the call is left by longjmp: the next call then takes the mark over. */
+/* The end of a call. Skipped when the call is left by longjmp: the next call then takes the mark
+ * over. */
 static inline void session_leave(struct call *call)
 {
 	if (!call->mark)
@@ -136,9 +140,9 @@ static inline void session_leave(struct call *call)
 }
 
 /* Declares `session`, entered for the rest of the scope. */
-#define SESSION_CALL(conn_, kind_)                                                                 \
-	struct call call_ __attribute__((cleanup(session_leave))) =                                \
-	    session_enter(conn_, __builtin_frame_address(0), kind_);                               \
+#define SESSION_CALL(conn_, kind_) \
+	struct call call_ __attribute__((cleanup(session_leave))) = \
+	    session_enter(conn_, __builtin_frame_address(0), kind_); \
 	struct session *const session = call_.session
 
 /* Whether connections of this process become sessions at all; settles it for the process's life. */
@@ -147,20 +151,24 @@ bool session_leashed(void);
 /* A new session, entered by nobody; NULL when there is no room for one more. */
 struct session *session_new(void *opened_by);
 
-/* Connect: attach a new session, now or, when the pool is full and its target known good, at its first use. */
+/* Connect: attach a new session, now or, when the pool is full and its target known good, at its
+ * first use. */
 void session_open(struct session *session, struct target *target);
 
 /* The same without blocking: PQconnectStart. */
 void session_start(struct session *session, struct target *target);
 PostgresPollingStatusType session_poll(struct session *session);
 
-/* Make it what libpq's own failed connection is; conn may be NULL, with the message in error (taken over). */
+/* Make it what libpq's own failed connection is; conn may be NULL, with the message in error (taken
+ * over). */
 void session_fail(struct session *session, PGconn *conn, char *error);
 
-/* The server has ended its backend: the session keeps the broken connection, the pool gets the place. */
+/* The server has ended its backend: the session keeps the broken connection, the pool gets the
+ * place. */
 void session_keep_broken(struct session *session);
 
-/* Its state cannot be kept: every use from now on fails with this message (copied), until PQreset. */
+/* Its state cannot be kept: every use from now on fails with this message (copied), until PQreset.
+ */
 void session_lose(struct session *session, const char *message);
 
 void session_finish(struct session *session);

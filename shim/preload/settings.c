@@ -1,7 +1,7 @@
 /*
  * The PQLEASH_* variables, read once. Owns how they are read; what they may be is in
- * pqleash_settings_check.h, their names and defaults in pqleash_settings.h. Nothing is read, and nothing
- * said, before a program's first libpq call: most programs of a CI job never make one.
+ * pqleash_settings_check.h, their names and defaults in pqleash_settings.h. Nothing is read, and
+ * nothing said, before a program's first libpq call: most programs of a CI job never make one.
  */
 #include "settings.h"
 #include "pqleash_settings.h"
@@ -16,7 +16,8 @@
 
 static struct settings parsed;
 
-/* The variable's value if it is set and valid; else the default. An empty variable counts as unset. */
+/* The variable's value if it is set and valid; else the default. An empty variable counts as unset.
+ */
 static const char *read_variable(const char *variable, enum setting_kind kind, long minimum,
     long maximum, const char *by_default)
 {
@@ -38,7 +39,8 @@ static bool is_in_list(const char *names, const char *name)
 {
 	size_t length = strlen(name);
 
-	for (const char *next = names; *next; next += strcspn(next, ",") + (strchr(next, ',') != NULL))
+	for (const char *next = names; *next;
+	     next += strcspn(next, ",") + (strchr(next, ',') != NULL))
 		if (strcspn(next, ",") == length && strncmp(next, name, length) == 0)
 			return true;
 	return false;
@@ -65,8 +67,8 @@ static void say_without_effect(const char *variable, const char *value)
 
 static void read_all(void)
 {
-#define SETTING(id, name, kind, by_default, minimum, maximum, metavariable, help)                  \
-	const char *id =                                                                           \
+#define SETTING(id, name, kind, by_default, minimum, maximum, metavariable, help) \
+	const char *id = \
 	    read_variable("PQLEASH_" #name, SETTING_##kind, minimum, maximum, by_default);
 	PQLEASH_SETTINGS(SETTING)
 #undef SETTING

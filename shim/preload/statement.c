@@ -1,7 +1,8 @@
 /*
- * A look at SQL text for the few things the server cannot tell afterwards. Only the first two keywords
- * decide whether idle backends are in the way; beyond that the text is searched, not parsed: a false find
- * costs a little speed, never an answer. Owns the list of custom settings seen.
+ * A look at SQL text for the few things the server cannot tell afterwards. Only the first two
+ * keywords decide whether idle backends are in the way; beyond that the text is searched, not
+ * parsed: a false find costs a little speed, never an answer. Owns the list of custom settings
+ * seen.
  */
 #include "statement.h"
 #include "pool.h"
@@ -30,8 +31,7 @@ static const char *custom_find(const char *name, size_t length)
 /* Under the lock. */
 static const char *custom_add(const char *name, size_t length)
 {
-	char *added =
-	    custom_names_count < MOST_CUSTOM_SETTINGS ? strndup(name, length) : NULL;
+	char *added = custom_names_count < MOST_CUSTOM_SETTINGS ? strndup(name, length) : NULL;
 
 	if (!added) {
 		__atomic_store_n(&custom_names_overflowed, true, __ATOMIC_RELAXED);
@@ -125,7 +125,7 @@ static bool changes_login(const char *query)
 	if (!second)
 		return false;
 	return after_any(second, things) ||
-	    (after_word(first, "alter") && after_word(second, "system"));
+	       (after_word(first, "alter") && after_word(second, "system"));
 }
 
 /* How much of the text could be a custom setting's name: words with at least one dot between. */
@@ -205,7 +205,8 @@ unsigned statement_scan(const char *query)
 	for (const char *byte = query; *byte; byte++) {
 		char lower = (char)(*byte | 0x20), next = (char)(byte[1] | 0x20);
 
-		if (!inside_word && ((lower == 's' && next == 'e') || (lower == 'p' && next == 'g')))
+		if (!inside_word &&
+		    ((lower == 's' && next == 'e') || (lower == 'p' && next == 'g')))
 			flags |= scan_word(byte);
 		inside_word = is_word(*byte);
 	}
@@ -225,5 +226,6 @@ void statement_sent(struct session *session, const char *query)
 	else if (flags & STATEMENT_SEEDS)
 		session->pinned_for_good = "the program called setseed";
 	else if (flags & STATEMENT_SETS_UNKNOWN)
-		session->pinned_for_good = "the program set a setting whose name is not in the text";
+		session->pinned_for_good =
+		    "the program set a setting whose name is not in the text";
 }

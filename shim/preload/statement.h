@@ -8,13 +8,15 @@
 struct session;
 
 enum {
-	STATEMENT_CHANGES_LOGIN = 1, /* what a new connection would see: databases, roles, ALTER SYSTEM */
-	STATEMENT_SHOWS_PID = 2,     /* the program learns its backend's pid */
-	STATEMENT_SEEDS = 4,         /* setseed: the random state cannot be read back */
-	STATEMENT_SETS_UNKNOWN = 8,  /* set_config of a name that is not in the text */
+	STATEMENT_CHANGES_LOGIN =
+	    1, /* what a new connection would see: databases, roles, ALTER SYSTEM */
+	STATEMENT_SHOWS_PID = 2,    /* the program learns its backend's pid */
+	STATEMENT_SEEDS = 4,        /* setseed: the random state cannot be read back */
+	STATEMENT_SETS_UNKNOWN = 8, /* set_config of a name that is not in the text */
 };
 
-/* What a text of SQL does, as flags; remembers the custom settings it names. Any thread, no server. */
+/* What a text of SQL does, as flags; remembers the custom settings it names. Any thread, no server.
+ */
 unsigned statement_scan(const char *query);
 
 /* Act on a text that the session is about to send; query may be NULL. */
@@ -24,8 +26,8 @@ void statement_sent(struct session *session, const char *query);
 #define MOST_CUSTOM_SETTINGS 256
 
 /*
- * Custom settings (with a dot in their name) seen in this process. The server lists them nowhere, and
- * DISCARD ALL cannot remove one. Names are interned: equal names are equal pointers, for ever.
+ * Custom settings (with a dot in their name) seen in this process. The server lists them nowhere,
+ * and DISCARD ALL cannot remove one. Names are interned: equal names are equal pointers, for ever.
  */
 const char *custom_intern(const char *name, size_t length);
 size_t custom_count(void);

@@ -1,6 +1,6 @@
 /*
- * Suites, and the functions of pqleash.h. A suite's name is kept for the process's life, so that sessions
- * can point to it.
+ * Suites, and the functions of pqleash.h. A suite's name is kept for the process's life, so that
+ * sessions can point to it.
  */
 #define PQLEASH_API __attribute__((visibility("default")))
 #include "pqleash.h"

@@ -1,7 +1,7 @@
 /*
- * Connection parameters. Owns the merge of what a program asked for (all of libpq's ways to say it) with
- * libpq's defaults and PQLEASH_DATABASE_URL, and the table of targets in use. Called when a session is
- * opened; never talks to a server.
+ * Connection parameters. Owns the merge of what a program asked for (all of libpq's ways to say it)
+ * with libpq's defaults and PQLEASH_DATABASE_URL, and the table of targets in use. Called when a
+ * session is opened; never talks to a server.
  */
 #include "target.h"
 #include "pool.h"
@@ -21,17 +21,19 @@ static struct target *targets; /* by key */
 static pthread_mutex_t targets_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* What libpq or the server's start-up reads besides the options that PQconndefaults lists. */
-static const char *const more_environment[] = {"PGTZ", "PGDATESTYLE", "PGGEQO", "PGSERVICEFILE",
-    "PGSYSCONFDIR", "HOME", "KRB5CCNAME"};
+static const char *const more_environment[] = {
+    "PGTZ", "PGDATESTYLE", "PGGEQO", "PGSERVICEFILE", "PGSYSCONFDIR", "HOME", "KRB5CCNAME"};
 
-/* Options that say where and as whom, which PQLEASH_DATABASE_URL replaces even where it names none. */
+/* Options that say where and as whom, which PQLEASH_DATABASE_URL replaces even where it names none.
+ */
 static const char *const where_options[] = {
     "service", "host", "hostaddr", "port", "dbname", "user", "password", "passfile"};
 
 /* One request being merged: the defaults, and next to each the explicit value or NULL. */
 struct merge {
-	PQconninfoOption *options; /* PQconndefaults: val is what the environment or libpq provides */
-	char **explicit_values;    /* as many as there are options */
+	PQconninfoOption
+	    *options;           /* PQconndefaults: val is what the environment or libpq provides */
+	char **explicit_values; /* as many as there are options */
 	size_t count;
 	bool pgbouncer;
 };
@@ -84,7 +86,7 @@ static bool merge_begin(struct merge *merge)
 	merge->count = 0;
 	while (merge->options[merge->count].keyword)
 		merge->count++;
-	merge->explicit_values = calloc(merge->count, sizeof *merge->explicit_values);
+	merge->explicit_values = calloc(merge->count + 1, sizeof *merge->explicit_values);
 	return merge->explicit_values != NULL;
 }
 
@@ -151,7 +153,8 @@ static bool merge_arrays(struct merge *merge, const struct request *request)
 			expand = false;
 		if (!value || !value[0])
 			continue;
-		if (!(expand_this ? merge_conninfo(merge, value) : merge_set(merge, keyword, value)))
+		if (!(expand_this ? merge_conninfo(merge, value)
+				  : merge_set(merge, keyword, value)))
 			return false;
 	}
 	return true;
@@ -160,12 +163,14 @@ static bool merge_arrays(struct merge *merge, const struct request *request)
 static bool merge_login(struct merge *merge, const struct request *request)
 {
 	const char *const pairs[][2] = {{"host", request->host}, {"port", request->port},
-	    {"options", request->options}, {"user", request->user}, {"password", request->password}};
+	    {"options", request->options}, {"user", request->user},
+	    {"password", request->password}};
 
 	if (request->dbname && is_connection_string(request->dbname)) {
 		if (!merge_conninfo(merge, request->dbname))
 			return false;
-	} else if (request->dbname && request->dbname[0] && !merge_set(merge, "dbname", request->dbname))
+	} else if (request->dbname && request->dbname[0] &&
+		   !merge_set(merge, "dbname", request->dbname))
 		return false;
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
 		if (pairs[i][1] && pairs[i][1][0] && !merge_set(merge, pairs[i][0], pairs[i][1]))
@@ -248,8 +253,8 @@ static void add_quoted(struct text *conninfo, const char *keyword, const char *v
 }
 
 /*
- * Our connect timeout, unless the program's own is shorter. libpq takes none, 0 and negative numbers as
- * "wait for ever", and refuses what is not a number: that is left for it to say.
+ * Our connect timeout, unless the program's own is shorter. libpq takes none, 0 and negative
+ * numbers as "wait for ever", and refuses what is not a number: that is left for it to say.
  */
 static void add_connect_timeout(struct text *conninfo, const char *asked)
 {
@@ -260,7 +265,8 @@ static void add_connect_timeout(struct text *conninfo, const char *asked)
 	if (asked && asked[0] && *end)
 		text_add(conninfo, "connect_timeout='%s' ", asked);
 	else
-		text_add(conninfo, "connect_timeout=%ld ", theirs > 0 && theirs < ours ? theirs : ours);
+		text_add(
+		    conninfo, "connect_timeout=%ld ", theirs > 0 && theirs < ours ? theirs : ours);
 }
 
 static char *merge_to_conninfo(const struct merge *merge)
@@ -328,8 +334,8 @@ static struct target *target_make(const struct merge *merge, char *key)
 	target->connect_timeout = asked ? strdup(asked) : NULL;
 	target->pgbouncer = merge->pgbouncer;
 	target->replication = replication && replication[0] && strcmp(replication, "false") != 0 &&
-	    strcmp(replication, "off") != 0 && strcmp(replication, "no") != 0 &&
-	    strcmp(replication, "0") != 0;
+			      strcmp(replication, "off") != 0 && strcmp(replication, "no") != 0 &&
+			      strcmp(replication, "0") != 0;
 	if (target->conninfo && target->label && (target->connect_timeout || !asked))
 		return target;
 	target_free(target);
@@ -439,7 +445,8 @@ const struct identity *target_identify(struct target *target, const PGconn *conn
 
 	pthread_mutex_lock(&targets_lock);
 	for (identity = target->identities; identity; identity = identity->next)
-		if (same(identity->host, REAL(PQhost)(conn)) && same(identity->port, REAL(PQport)(conn)) &&
+		if (same(identity->host, REAL(PQhost)(conn)) &&
+		    same(identity->port, REAL(PQport)(conn)) &&
 		    identity->server_version == REAL(PQserverVersion)(conn))
 			break;
 	if (!identity) {

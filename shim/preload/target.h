@@ -1,6 +1,6 @@
 /*
- * Targets: normalised connection parameters. Two sessions may share a backend when, and only when, they
- * have the same target. See target.c.
+ * Targets: normalised connection parameters. Two sessions may share a backend when, and only when,
+ * they have the same target. See target.c.
  */
 #ifndef TARGET_H
 #define TARGET_H
@@ -21,7 +21,7 @@ struct target {
 	char *key;      /* every option after defaults, and the environment; holds the password */
 	char *conninfo; /* the explicit options, for the real PQconnectdb */
 	char *label;    /* user@host:port/database, for messages */
-	char *connect_timeout; /* what the program asked for; NULL if nothing */
+	char *connect_timeout;       /* what the program asked for; NULL if nothing */
 	struct identity *identities; /* more than one only where several hosts are named */
 	long references;
 	bool pgbouncer;   /* behind transaction pooling: nothing is captured, reset or restored */
@@ -31,12 +31,12 @@ struct target {
 };
 
 /*
- * How the program described the connection; one of the three ways libpq has (libpq manual, "Database
- * Connection Control Functions"). Fields not used by that way are NULL.
+ * How the program described the connection; one of the three ways libpq has (libpq manual,
+ * "Database Connection Control Functions"). Fields not used by that way are NULL.
  */
 struct request {
-	const char *conninfo;            /* PQconnectdb, PQconnectStart */
-	const char *const *keywords;     /* PQconnectdbParams, PQconnectStartParams */
+	const char *conninfo;        /* PQconnectdb, PQconnectStart */
+	const char *const *keywords; /* PQconnectdbParams, PQconnectStartParams */
 	const char *const *values;
 	int expand_dbname;
 	bool login; /* PQsetdbLogin, with the fields below */
@@ -44,8 +44,8 @@ struct request {
 };
 
 /*
- * The target of a request, with a reference for the caller. NULL when libpq would refuse the request: the
- * caller then lets libpq itself say so. Any thread.
+ * The target of a request, with a reference for the caller. NULL when libpq would refuse the
+ * request: the caller then lets libpq itself say so. Any thread.
  */
 struct target *target_find(const struct request *request);
 

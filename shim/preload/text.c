@@ -1,6 +1,6 @@
 /*
- * Growing texts, for keys, statements and messages. Owns nothing but their memory; knows nothing of what
- * is in them.
+ * Growing texts, for keys, statements and messages. Owns nothing but their memory; knows nothing of
+ * what is in them.
  */
 #include "text.h"
 

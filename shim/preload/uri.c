@@ -1,7 +1,7 @@
 /*
- * Connection URIs as other drivers' users write them: ?connection_limit=3&pool_timeout=5&pgbouncer=true.
- * libpq refuses parameters it does not know, so ours are taken out. Owns nothing but this text; what the
- * numbers then do is up to the pool.
+ * Connection URIs as other drivers' users write them:
+ * ?connection_limit=3&pool_timeout=5&pgbouncer=true. libpq refuses parameters it does not know, so
+ * ours are taken out. Owns nothing but this text; what the numbers then do is up to the pool.
  */
 #include "uri.h"
 #include "pqleash_settings_check.h"
@@ -16,7 +16,8 @@ bool uri_is(const char *text)
 	return strncmp(text, "postgresql://", 13) == 0 || strncmp(text, "postgres://", 11) == 0;
 }
 
-/* Where the parameters begin. A '?' may stand in a password, which ends at the '@' before the first '/'. */
+/* Where the parameters begin. A '?' may stand in a password, which ends at the '@' before the first
+ * '/'. */
 static const char *find_parameters(const char *uri)
 {
 	const char *host = strstr(uri, "://") + 3;

@@ -15,9 +15,9 @@ struct uri_extras {
 bool uri_is(const char *text);
 
 /*
- * A copy of conninfo without connection_limit, pool_timeout and pgbouncer, whose values go to extras. What
- * is not a URI is copied as it is. A value that makes no sense is said on stderr, once each, and ignored.
- * NULL when there is no memory. Any thread.
+ * A copy of conninfo without connection_limit, pool_timeout and pgbouncer, whose values go to
+ * extras. What is not a URI is copied as it is. A value that makes no sense is said on stderr, once
+ * each, and ignored. NULL when there is no memory. Any thread.
  */
 char *uri_strip(const char *conninfo, struct uri_extras *extras);
 

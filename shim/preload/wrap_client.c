@@ -1,7 +1,7 @@
 /*
- * The wrappers of what lives on the client's side of a connection: messages, notice functions, verbosity,
- * tracing, events, descriptors, pids. These follow the session from backend to backend, or pin it where
- * they cannot.
+ * The wrappers of what lives on the client's side of a connection: messages, notice functions,
+ * verbosity, tracing, events, descriptors, pids. These follow the session from backend to backend,
+ * or pin it where they cannot.
  */
 #include "backend.h"
 #include "descriptor.h"
@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PASS_THROUGH(name, arguments)                                                              \
-	RESOLVE();                                                                                 \
-	if (!is_session(conn))                                                                     \
+#define PASS_THROUGH(name, arguments) \
+	RESOLVE(); \
+	if (!is_session(conn)) \
 	return REAL(name) arguments
 
 char *wrap_PQerrorMessage(const PGconn *conn)
@@ -25,7 +25,8 @@ char *wrap_PQerrorMessage(const PGconn *conn)
 	return session->conn ? REAL(PQerrorMessage)(session->conn) : (char *)"";
 }
 
-/* Values are kept for the process's life: there are few of them, and the program may keep the pointers. */
+/* Values are kept for the process's life: there are few of them, and the program may keep the
+ * pointers. */
 struct kept_value {
 	UT_hash_handle hh;
 	char value[];
@@ -88,8 +89,7 @@ PGVerbosity wrap_PQsetErrorVerbosity(PGconn *conn, PGVerbosity verbosity)
 	return old;
 }
 
-PGContextVisibility wrap_PQsetErrorContextVisibility(
-    PGconn *conn, PGContextVisibility show_context)
+PGContextVisibility wrap_PQsetErrorContextVisibility(PGconn *conn, PGContextVisibility show_context)
 {
 	PASS_THROUGH(PQsetErrorContextVisibility, (conn, show_context));
 	SESSION_CALL(conn, CALL_STATE);
@@ -170,7 +170,8 @@ PGnotify *wrap_PQnotifies(PGconn *conn)
 	return first;
 }
 
-/* A trace is of one connection from first to last: its backend is nobody else's before it is closed. */
+/* A trace is of one connection from first to last: its backend is nobody else's before it is
+ * closed. */
 static PGconn *traced(struct session *session)
 {
 	if (session->backend)
@@ -200,7 +201,8 @@ void wrap_PQuntrace(PGconn *conn)
 		REAL(PQuntrace)(session->conn);
 }
 
-/* Event procedures are told of a connection's end and reset: the session and its backend stay together. */
+/* Event procedures are told of a connection's end and reset: the session and its backend stay
+ * together. */
 int wrap_PQregisterEventProc(PGconn *conn, PGEventProc proc, const char *name, void *passThrough)
 {
 	PASS_THROUGH(PQregisterEventProc, (conn, proc, name, passThrough));

@@ -1,7 +1,7 @@
 /*
- * The wrappers of the functions that make, reset and end connections, and of those that take connection
- * strings. They are also entered from inside libpq, which calls PQconnectStart for PQconnectdb and PQping:
- * there libpq must get its own (session_leashed says no).
+ * The wrappers of the functions that make, reset and end connections, and of those that take
+ * connection strings. They are also entered from inside libpq, which calls PQconnectStart for
+ * PQconnectdb and PQping: there libpq must get its own (session_leashed says no).
  */
 #include "pool.h"
 #include "process.h"
@@ -14,13 +14,13 @@
 #include <string.h>
 
 /* A session for what libpq itself refused to begin: the program asks it why. */
-static PGconn *failed_session(PGconn *failed, char *error, void *caller)
+static PGconn *failed_session(PGconn *failed, const char *error, void *caller)
 {
 	struct session *session = session_new(caller);
 
 	if (!session)
 		return failed;
-	session_fail(session, failed, error);
+	session_fail(session, failed, error ? strdup(error) : NULL);
 	return (PGconn *)session;
 }
 
@@ -32,8 +32,8 @@ static PGconn *open_session(struct target *target, bool start_only, void *caller
 		target_release(target);
 		return NULL;
 	}
-	struct call call __attribute__((cleanup(session_leave))) = {
-	    session, __builtin_frame_address(0)};
+	struct call call
+	    __attribute__((cleanup(session_leave))) = {session, __builtin_frame_address(0)};
 	session->busy = call.mark;
 	if (start_only)
 		session_start(session, target);
@@ -45,7 +45,7 @@ static PGconn *open_session(struct target *target, bool start_only, void *caller
 /* libpq would read through the NULL. */
 static PGconn *no_conninfo(void *caller)
 {
-	return failed_session(NULL, strdup("pqleash: the connection string is NULL\n"), caller);
+	return failed_session(NULL, "pqleash: the connection string is NULL\n", caller);
 }
 
 static PGconn *connect_conninfo(
@@ -71,8 +71,7 @@ PGconn *wrap_PQconnectdb(const char *conninfo)
 	RESOLVE();
 	if (!session_leashed())
 		return REAL(PQconnectdb)(conninfo);
-	return connect_conninfo(
-	    conninfo, REAL(PQconnectdb), false, __builtin_return_address(0));
+	return connect_conninfo(conninfo, REAL(PQconnectdb), false, __builtin_return_address(0));
 }
 
 PGconn *wrap_PQconnectStart(const char *conninfo)
@@ -80,15 +79,14 @@ PGconn *wrap_PQconnectStart(const char *conninfo)
 	RESOLVE();
 	if (!session_leashed())
 		return REAL(PQconnectStart)(conninfo);
-	return connect_conninfo(
-	    conninfo, REAL(PQconnectStart), true, __builtin_return_address(0));
+	return connect_conninfo(conninfo, REAL(PQconnectStart), true, __builtin_return_address(0));
 }
 
 typedef PGconn *connect_arrays_function(
     const char *const *keywords, const char *const *values, int expand_dbname);
 
-static PGconn *connect_arrays(const struct request *request, connect_arrays_function *refuse,
-    bool start_only, void *caller)
+static PGconn *connect_arrays(
+    const struct request *request, connect_arrays_function *refuse, bool start_only, void *caller)
 {
 	if (!request->keywords || !request->values)
 		return no_conninfo(caller);
@@ -145,8 +143,7 @@ PGconn *wrap_PQsetdbLogin(const char *pghost, const char *pgport, const char *pg
 	if (target)
 		return open_session(target, false, __builtin_return_address(0));
 	process_enter_libpq();
-	PGconn *failed =
-	    REAL(PQsetdbLogin)(pghost, pgport, pgoptions, pgtty, dbName, login, pwd);
+	PGconn *failed = REAL(PQsetdbLogin)(pghost, pgport, pgoptions, pgtty, dbName, login, pwd);
 	process_leave_libpq();
 	return failed_session(failed, NULL, __builtin_return_address(0));
 }
@@ -210,8 +207,7 @@ PGPing wrap_PQping(const char *conninfo)
 	return ping;
 }
 
-PGPing wrap_PQpingParams(
-    const char *const *keywords, const char *const *values, int expand_dbname)
+PGPing wrap_PQpingParams(const char *const *keywords, const char *const *values, int expand_dbname)
 {
 	RESOLVE();
 	process_enter_libpq();
@@ -227,8 +223,7 @@ PQconninfoOption *wrap_PQconninfoParse(const char *conninfo, char **errmsg)
 	if (!conninfo || !session_leashed())
 		return REAL(PQconninfoParse)(conninfo, errmsg);
 	char *stripped = target_strip(conninfo);
-	PQconninfoOption *options =
-	    REAL(PQconninfoParse)(stripped ? stripped : conninfo, errmsg);
+	PQconninfoOption *options = REAL(PQconninfoParse)(stripped ? stripped : conninfo, errmsg);
 	free(stripped);
 	return options;
 }
