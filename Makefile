@@ -19,7 +19,8 @@ OBJECTS = $(patsubst shim/preload/%.c,$(BUILD)/preload/%.o,$(wildcard shim/prelo
 COMMAND_SOURCES = $(wildcard shim/command/*.c)
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 SUBJECTS = $(patsubst tests/subjects/%.c,$(BUILD)/tests/subjects/%,$(wildcard tests/subjects/*.c)) \
-	$(BUILD)/tests/subjects/legacy $(BUILD)/tests/subjects/libcounting.so
+	$(patsubst tests/subjects/preloads/%.c,$(BUILD)/tests/subjects/lib%.so,$(wildcard tests/subjects/preloads/*.c)) \
+	$(BUILD)/tests/subjects/legacy $(BUILD)/tests/subjects/steps
 PROVE = BUILD=$(BUILD) prove --timer
 
 .PHONY: all check check-unit check-e2e check-sanitize check-valgrind demo lint install clean setup FORCE
@@ -47,13 +48,18 @@ $(BUILD)/tests/subjects/legacy: $(wildcard tests/subjects/legacy/*.[ch]) $(BUILD
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) -isystem $(LIBPQ_INCLUDE) -o $@ $(filter %.c,$^) -L$(LIBPQ_LIBDIR) -lpq
 
+$(BUILD)/tests/subjects/steps: $(wildcard tests/subjects/steps/*.[ch]) include/pqleash.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) -Iinclude -isystem $(LIBPQ_INCLUDE) -o $@ $(filter %.c,$^) -L$(LIBPQ_LIBDIR) -lpq
+
 $(BUILD)/tests/subjects/lib%.so: tests/subjects/preloads/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(OBJECT_FLAGS) -shared -o $@ $<
 
+# A subject that names no libpq function is not linked with libpq: it opens one by itself.
 $(BUILD)/tests/subjects/%: tests/subjects/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(COMMON) -Iinclude -isystem $(LIBPQ_INCLUDE) -MMD -pthread -rdynamic -o $@ $< -L$(LIBPQ_LIBDIR) -lpq
+	$(CC) $(COMMON) -Iinclude -isystem $(LIBPQ_INCLUDE) -MMD -pthread -rdynamic -o $@ $< -L$(LIBPQ_LIBDIR) -Wl,--as-needed -lpq
 
 # A unit test is linked with the whole object, so that it may call what is hidden in it.
 $(BUILD)/tests/unit/%: tests/unit/%.c $(OBJECTS) $(BUILD)/flags

@@ -178,6 +178,12 @@ void backend_close(struct backend *backend)
 	errno = saved_errno;
 }
 
+void backend_drop(struct backend *backend)
+{
+	REAL(PQfinish)(backend->conn);
+	backend->conn = NULL;
+}
+
 void backend_abandon(struct backend *backend)
 {
 	/* The connection's memory is left: freeing it through libpq would talk to the parent's

@@ -46,6 +46,9 @@ void backend_started(struct backend *backend);
  * empty. */
 void backend_close(struct backend *backend);
 
+/* Only close its connection, without waiting. */
+void backend_drop(struct backend *backend);
+
 /* Begin the reset of a backend that a session has given up; false when it must be closed instead.
  */
 bool backend_reset(struct backend *backend, bool dirty);

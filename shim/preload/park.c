@@ -25,10 +25,11 @@ enum row_column { KIND, NAME, VALUE, TYPES };
 
 /*
  * One message, hence one transaction. The isolation level keeps a session whose default is
- * SERIALIZABLE READ ONLY DEFERRABLE from waiting for a safe snapshot here.
+ * SERIALIZABLE READ ONLY DEFERRABLE from waiting for a safe snapshot here; LOCAL, or
+ * pg_settings would show it as set by the session ever after.
  */
 static const char login_query[] =
-    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
+    "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; "
     "SELECT pg_catalog.current_setting('statement_timeout'), pg_catalog.current_setting('role'), "
     "pg_catalog.current_setting('session_authorization'), "
     "pg_catalog.current_setting('transaction_timeout', true), "

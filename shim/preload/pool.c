@@ -93,7 +93,7 @@ static struct backend *take_idle(const struct target *target)
 
 	/* The one used last: its server process is warm. */
 	for (struct backend *backend = backends; backend; backend = backend->next)
-		if (backend->state == BACKEND_IDLE && backend->target == target &&
+		if (backend->state == BACKEND_IDLE && target_shares(backend->target, target) &&
 		    (!best || backend->idle_since > best->idle_since))
 			best = backend;
 	if (best)
@@ -357,8 +357,8 @@ static struct backend *prepare(struct backend *backend, struct session *session)
 {
 	if (!backend->conn)
 		return backend;
-	if (backend->target != session->target || backend->generation != pool_generation() ||
-	    !backend_settle(backend) ||
+	if (!target_shares(backend->target, session->target) ||
+	    backend->generation != pool_generation() || !backend_settle(backend) ||
 	    !snapshot_covers(session->parked, backend->stains, backend->stain_count))
 		backend_close(backend);
 	return backend;
@@ -452,10 +452,11 @@ bool pool_is_full_for(const struct target *target)
 {
 	bool full;
 
+	process_notice_fork();
 	lock_pool();
 	full = count >= limit_now();
 	for (struct backend *backend = backends; backend && full; backend = backend->next)
-		full = backend->state != BACKEND_IDLE || backend->target != target;
+		full = backend->state != BACKEND_IDLE || !target_shares(backend->target, target);
 	unlock_pool();
 	return full;
 }
@@ -478,12 +479,22 @@ unsigned long pool_close_idle(void)
 void pool_login_changed(void)
 {
 	__atomic_add_fetch(&generation, 1, __ATOMIC_RELAXED);
+	target_doubt_all();
 	pool_close_idle();
 }
 
 uint64_t pool_generation(void)
 {
 	return __atomic_load_n(&generation, __ATOMIC_RELAXED);
+}
+
+/* A statement that still runs is not waited for: the server ends it when it likes, as without us.
+ */
+static void give_up_at_exit(struct backend *backend)
+{
+	if (REAL(PQtransactionStatus)(backend->conn) == PQTRANS_ACTIVE)
+		backend_drop(backend);
+	pool_give_up(backend);
 }
 
 void pool_close_all(bool only_encrypted)
@@ -494,9 +505,8 @@ void pool_close_all(bool only_encrypted)
 	pool_close_idle();
 	while ((holder = next_holder(NULL, used, &used))) {
 		if (!only_encrypted || REAL(PQsslInUse)(holder->conn)) {
-			session_lose(
-			    holder, "pqleash: the program exits; this connection is closed\n");
-			pool_give_up(session_detach(holder));
+			session_exit(holder);
+			give_up_at_exit(session_detach(holder));
 		}
 		stop_moving(holder);
 	}

@@ -50,8 +50,10 @@ void process_notice_fork(void)
 {
 	pid_t now = getpid();
 
-	if (owner != 0 && owner != now)
+	if (owner != 0 && owner != now) {
 		pool_forget_inherited();
+		session_forget_counts();
+	}
 	owner = now;
 }
 

@@ -7,9 +7,35 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+static struct stat first_stderr;
+static enum { UNSEEN, CLOSED, OPEN } stderr_was;
+
+void say_to_this_stderr(void)
+{
+	int saved_errno = errno;
+
+	stderr_was = fstat(STDERR_FILENO, &first_stderr) == 0 ? OPEN : CLOSED;
+	errno = saved_errno;
+}
+
+/* A program that has closed its stderr may get the number back for a socket of libpq's. */
+static bool is_safe_to_write(void)
+{
+	struct stat now;
+
+	if (stderr_was == UNSEEN)
+		return true;
+	if (stderr_was == CLOSED || fstat(STDERR_FILENO, &now) != 0)
+		return false;
+	return !S_ISSOCK(now.st_mode) ||
+	       (now.st_dev == first_stderr.st_dev && now.st_ino == first_stderr.st_ino);
+}
 
 static void write_line(const char *format, va_list arguments)
 {
@@ -24,8 +50,12 @@ static void write_line(const char *format, va_list arguments)
 
 	if (end > room - 2)
 		end = room - 2;
+	/* A value of the environment may hold anything: it must not become a line of its own. */
+	for (size_t i = 0; i < end; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
 	line[end++] = '\n';
-	ssize_t written = write(STDERR_FILENO, line, end);
+	ssize_t written = is_safe_to_write() ? write(STDERR_FILENO, line, end) : 0;
 	(void)written;
 	errno = saved_errno;
 }

@@ -138,6 +138,13 @@ struct session_counts session_count(void)
 	};
 }
 
+void session_forget_counts(void)
+{
+	counts = (struct session_counts){0};
+	for (size_t i = 0; i < slots_used; i++)
+		((struct session *)session_base + i)->counted_open = false;
+}
+
 struct session *session_new(void *opened_by)
 {
 	struct session *session = session_slot();
@@ -222,12 +229,22 @@ void session_fail(struct session *session, PGconn *conn, char *error)
 	play_dead(session, SESSION_FAILED);
 }
 
-void session_lose(struct session *session, const char *message)
+static void take_away(struct session *session, const char *message)
 {
 	session_set_error(session, strdup(message));
-	count(&counts.lost, 1);
 	play_dead(session, SESSION_LOST);
 	say_debug("%.*s", (int)strcspn(message, "\n"), message);
+}
+
+void session_lose(struct session *session, const char *message)
+{
+	count(&counts.lost, 1);
+	take_away(session, message);
+}
+
+void session_exit(struct session *session)
+{
+	take_away(session, "pqleash: the program exits; this connection is closed\n");
 }
 
 void session_keep_broken(struct session *session)
@@ -460,7 +477,8 @@ void session_prepare(struct session *session, enum call_kind kind)
 		revive(session);
 	if (kind == CALL_STATE || session->state != SESSION_OPEN)
 		return;
-	if (session->error)
+	/* As in libpq: a question leaves the last error as it is. */
+	if (session->error && kind == CALL_USE)
 		session_set_error(session, NULL);
 	if (!session->backend)
 		attach_again(session);
@@ -716,8 +734,12 @@ void session_finish(struct session *session)
 
 void session_reset(struct session *session, bool start_only)
 {
-	if (session->state == SESSION_STARTING || !session->target)
+	/* What libpq has refused to begin it refuses again, as a PQreset of its own does. */
+	if (!session->target) {
+		if (session->dead && !session->error)
+			REAL(PQreset)(session->dead);
 		return;
+	}
 	struct backend *backend = detach_own(session);
 	if (backend)
 		pool_give_up(backend);

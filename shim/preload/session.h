@@ -171,6 +171,9 @@ void session_keep_broken(struct session *session);
  */
 void session_lose(struct session *session, const char *message);
 
+/* The process exits: the same, but not counted as a loss. */
+void session_exit(struct session *session);
+
 void session_finish(struct session *session);
 
 /* PQreset, and PQresetStart when start_only. */
@@ -203,6 +206,9 @@ struct session_counts {
 	unsigned long opened, open, used_after_finish, finished_twice, lost;
 };
 struct session_counts session_count(void);
+
+/* In a child after fork: what was opened before is the parent's to tell of. */
+void session_forget_counts(void);
 
 /* Mark the sessions of a suite as left over. */
 void session_suite_ended(const char *suite);

@@ -29,9 +29,10 @@ static const char *read_variable(const char *variable, enum setting_kind kind, l
 	if (setting_valid(kind, minimum, maximum, value))
 		return value;
 	/* A URL may hold a password: it is never shown. */
-	say("%s%s%.100s is not valid; allowed is %s; %s", variable, kind == SETTING_URL ? "" : "=",
-	    kind == SETTING_URL ? "" : value, setting_allowed(kind, minimum, maximum, allowed),
-	    *by_default ? by_default : "it is ignored");
+	say("%s%s%.100s is not valid; allowed is %s; %s is %s", variable,
+	    kind == SETTING_URL ? "" : "=", kind == SETTING_URL ? "" : value,
+	    setting_allowed(kind, minimum, maximum, allowed), *by_default ? by_default : "it",
+	    *by_default ? "used" : "ignored");
 	return by_default;
 }
 
@@ -92,6 +93,7 @@ static void read_environment(void)
 {
 	const char *on = getenv("PQLEASH");
 
+	say_to_this_stderr();
 	if (!on || !*on || strcmp(on, "0") == 0)
 		return;
 	if (strcmp(on, "1") == 0)

@@ -139,16 +139,44 @@ static size_t custom_length(const char *text)
 			return 0;
 		dot |= text[length] == '.';
 	}
-	return dot && !isdigit((unsigned char)text[0]) && text[length - 1] != '.' ? length : 0;
+	return dot && text[0] != '.' && !isdigit((unsigned char)text[0]) && text[length - 1] != '.'
+		   ? length
+		   : 0;
 }
 
-/* Is this a quoted name with a dot in or behind it? UPDATE t SET "column" = ... is not. */
-static bool is_quoted_custom(const char *name)
+/* Behind one part of a name, quoted or not, and what is blank; NULL when there is none. */
+static const char *after_part(const char *text, bool *dot)
 {
-	if (*name != '"')
-		return false;
-	const char *end = strchr(name + 1, '"');
-	return end && (end[1] == '.' || memchr(name, '.', (size_t)(end - name)));
+	const char *end = (*text | 0x20) == 'u' && text[1] == '&' ? text + 2 : text;
+
+	if (*end == '"') {
+		const char *begin = end + 1;
+
+		end = strchr(begin, '"');
+		if (!end)
+			return NULL;
+		*dot |= memchr(begin, '.', (size_t)(end - begin)) != NULL;
+		return skip_blank(end + 1);
+	}
+	for (end = text; is_word(*end);)
+		end++;
+	return end > text && !isdigit((unsigned char)*text) ? skip_blank(end) : NULL;
+}
+
+/*
+ * Is a custom setting set whose name is not written in one plain word: "a.b", "a"."b", a . b?
+ * UPDATE t SET "column" = ... sets none, nor does a sentence in a literal: "All set now. Go to ..."
+ */
+static bool sets_hidden_custom(const char *name)
+{
+	bool dot = false;
+	const char *rest = after_part(name, &dot);
+
+	while (rest && *rest == '.') {
+		dot = true;
+		rest = after_part(skip_blank(rest + 1), &dot);
+	}
+	return dot && rest && (*rest == '=' || after_word(rest, "to"));
 }
 
 /* SET [SESSION | LOCAL] a.b; the text stands behind SET. */
@@ -156,19 +184,23 @@ static unsigned scan_set(const char *text)
 {
 	static const char *const scopes[] = {"session", "local", NULL};
 	const char *scoped = after_any(text, scopes);
-	const char *name = scoped ? scoped : text;
+	/* session.user_id is a name like any other. */
+	const char *name = scoped && *scoped != '.' ? scoped : text;
 	size_t length = custom_length(name);
 
-	if (is_quoted_custom(name) || (length && name[length] == '"'))
-		return STATEMENT_SETS_UNKNOWN;
-	if (length)
+	if (length && *skip_blank(name + length) != '.')
 		custom_intern(name, length);
+	else if (sets_hidden_custom(name))
+		return STATEMENT_SETS_UNKNOWN;
 	return 0;
 }
 
 /* set_config('a.b', ...; the text stands behind set_config. */
 static unsigned scan_set_config(const char *text)
 {
+	/* "set_config"( is the same. */
+	if (*text == '"')
+		text = skip_blank(text + 1);
 	if (*text != '(')
 		return 0;
 	const char *name = skip_blank(text + 1) + 1;
@@ -176,7 +208,7 @@ static unsigned scan_set_config(const char *text)
 				     "0123456789_.$");
 	if (name[-1] != '\'' || name[length] != '\'' || *skip_blank(name + length + 1) != ',')
 		return STATEMENT_SETS_UNKNOWN;
-	if (custom_length(name) == length)
+	if (length && custom_length(name) == length)
 		custom_intern(name, length);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "uri.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -116,22 +117,36 @@ static void obey(const struct uri_extras *extras, struct merge *merge)
 	merge->pgbouncer |= extras->pgbouncer;
 }
 
-static bool merge_conninfo(struct merge *merge, const char *conninfo)
+/* What libpq makes of a connection string; NULL if it refuses it. */
+static PQconninfoOption *parse(const char *conninfo, struct uri_extras *extras)
 {
-	bool good = true;
-	struct uri_extras extras;
-	char *stripped = uri_strip(conninfo, &extras);
+	char *stripped = uri_strip(conninfo, extras);
 	PQconninfoOption *parsed = stripped ? REAL(PQconninfoParse)(stripped, NULL) : NULL;
 
 	free(stripped);
-	if (!parsed)
-		return false;
-	obey(&extras, merge);
+	return parsed;
+}
+
+/* Frees what was parsed. */
+static bool merge_parsed(
+    struct merge *merge, PQconninfoOption *parsed, const struct uri_extras *extras)
+{
+	bool good = true;
+
+	obey(extras, merge);
 	for (PQconninfoOption *option = parsed; option->keyword; option++)
 		if (option->val)
 			good &= merge_set(merge, option->keyword, option->val);
 	REAL(PQconninfoFree)(parsed);
 	return good;
+}
+
+static bool merge_conninfo(struct merge *merge, const char *conninfo)
+{
+	struct uri_extras extras;
+	PQconninfoOption *parsed = parse(conninfo, &extras);
+
+	return parsed && merge_parsed(merge, parsed, &extras);
 }
 
 /*
@@ -181,16 +196,20 @@ static bool merge_login(struct merge *merge, const struct request *request)
 /* PQLEASH_DATABASE_URL: another place and login; what the program asked of its sessions stays. */
 static bool merge_database_url(struct merge *merge)
 {
+	static bool said;
 	const char *url = settings()->database_url;
+	struct uri_extras extras;
+	PQconninfoOption *parsed = url ? parse(url, &extras) : NULL;
 
-	if (!url)
+	if (!parsed) {
+		if (url && !__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+			say("PQLEASH_DATABASE_URL is not a connection URL that libpq accepts; "
+			    "it is ignored");
 		return true;
+	}
 	for (size_t i = 0; i < sizeof where_options / sizeof *where_options; i++)
 		merge_set(merge, where_options[i], NULL);
-	if (merge_conninfo(merge, url))
-		return true;
-	say("PQLEASH_DATABASE_URL is not a connection URL that libpq accepts; it is ignored");
-	return false;
+	return merge_parsed(merge, parsed, &extras);
 }
 
 /* A file's identity, so that a changed password or service file makes another target. */
@@ -204,25 +223,44 @@ static void add_file_stamp(struct text *key, const char *path)
 	text_add_byte(key, '\n');
 }
 
-static void add_home_file_stamp(struct text *key, const char *name)
+static void add_stamp_in(struct text *key, const char *folder_variable, const char *name)
 {
+	const char *folder = getenv(folder_variable);
 	struct text path = {0};
 
-	text_add(&path, "%s/%s", getenv("HOME") ? getenv("HOME") : "", name);
+	text_add(&path, "%s/%s", folder ? folder : "", name);
 	add_file_stamp(key, path.bytes);
 	text_free(&path);
 }
 
-/* Every option's effective value, then everything else that could make two connections differ. */
-static char *merge_key(const struct merge *merge)
+/* What libpq takes for a connect timeout: a whole number, perhaps with blanks around it. */
+static bool is_timeout(const char *text, long *seconds)
 {
-	struct text key = {0};
+	char *end;
 
+	*seconds = strtol(text, &end, 10);
+	return end > text && !end[strspn(end, " \t\n\v\f\r")] && *seconds >= INT_MIN &&
+	       *seconds <= INT_MAX;
+}
+
+/*
+ * How long a connect may take; then every option's effective value and everything else that could
+ * make two connections differ, from *shared on. A timeout that libpq refuses is among these.
+ */
+static char *merge_key(const struct merge *merge, size_t *shared)
+{
+	const char *asked = merge_effective(merge, "connect_timeout");
+	struct text key = {0};
+	long timeout;
+
+	text_add(&key, "%s\n", asked ? asked : "");
+	*shared = key.length;
 	for (size_t i = 0; i < merge->count; i++) {
 		const char *keyword = merge->options[i].keyword;
 		const char *value = merge_effective(merge, keyword);
 
-		if (value && strcmp(keyword, "connect_timeout") != 0)
+		if (value &&
+		    (strcmp(keyword, "connect_timeout") != 0 || !is_timeout(value, &timeout)))
 			text_add(&key, "%s=%zu:%s\n", keyword, strlen(value), value);
 	}
 	for (size_t i = 0; i < sizeof more_environment / sizeof *more_environment; i++)
@@ -230,11 +268,12 @@ static char *merge_key(const struct merge *merge)
 			text_add(&key, "%s=%s\n", more_environment[i], getenv(more_environment[i]));
 	if (merge_explicit(merge, "service")) {
 		add_file_stamp(&key, getenv("PGSERVICEFILE"));
-		add_home_file_stamp(&key, ".pg_service.conf");
+		add_stamp_in(&key, "HOME", ".pg_service.conf");
+		add_stamp_in(&key, "PGSYSCONFDIR", "pg_service.conf");
 	}
 	if (!merge_effective(merge, "password")) {
 		add_file_stamp(&key, merge_effective(merge, "passfile"));
-		add_home_file_stamp(&key, ".pgpass");
+		add_stamp_in(&key, "HOME", ".pgpass");
 	}
 	if (merge->pgbouncer)
 		text_add(&key, "pgbouncer\n");
@@ -259,24 +298,43 @@ static void add_quoted(struct text *conninfo, const char *keyword, const char *v
 static void add_connect_timeout(struct text *conninfo, const char *asked)
 {
 	long ours = (settings()->connect_timeout_ms + 999) / 1000;
-	char *end = NULL;
-	long theirs = asked ? strtol(asked, &end, 10) : 0;
+	long theirs = 0;
 
-	if (asked && asked[0] && *end)
-		text_add(conninfo, "connect_timeout='%s' ", asked);
+	if (asked && !is_timeout(asked, &theirs))
+		add_quoted(conninfo, "connect_timeout", asked);
 	else
 		text_add(
 		    conninfo, "connect_timeout=%ld ", theirs > 0 && theirs < ours ? theirs : ours);
+}
+
+/*
+ * What libpq must be told of an option, NULL for nothing. That includes what it would find in the
+ * environment: the program may have changed that when the session is attached again. Left to libpq
+ * are a named service, whose file ranks above the environment, and the default of sslmode, which is
+ * stronger when sslrootcert is "system".
+ */
+static const char *merge_told(const struct merge *merge, const PQconninfoOption *option)
+{
+	const char *root = merge_effective(merge, "sslrootcert");
+
+	if (strcmp(option->keyword, "connect_timeout") == 0)
+		return NULL;
+	if (merge_explicit(merge, "service") ||
+	    (strcmp(option->keyword, "sslmode") == 0 && root && strcmp(root, "system") == 0))
+		return merge_explicit(merge, option->keyword);
+	return merge_effective(merge, option->keyword);
 }
 
 static char *merge_to_conninfo(const struct merge *merge)
 {
 	struct text conninfo = {0};
 
-	for (size_t i = 0; i < merge->count; i++)
-		if (merge->explicit_values[i] &&
-		    strcmp(merge->options[i].keyword, "connect_timeout") != 0)
-			add_quoted(&conninfo, merge->options[i].keyword, merge->explicit_values[i]);
+	for (size_t i = 0; i < merge->count; i++) {
+		const char *told = merge_told(merge, &merge->options[i]);
+
+		if (told)
+			add_quoted(&conninfo, merge->options[i].keyword, told);
+	}
 	add_connect_timeout(&conninfo, merge_effective(merge, "connect_timeout"));
 	return text_take(&conninfo);
 }
@@ -318,7 +376,7 @@ static void target_free(struct target *target)
 	free(target);
 }
 
-static struct target *target_make(const struct merge *merge, char *key)
+static struct target *target_make(const struct merge *merge, char *key, size_t shared)
 {
 	struct target *target = calloc(1, sizeof *target);
 	const char *replication = merge_effective(merge, "replication");
@@ -329,6 +387,7 @@ static struct target *target_make(const struct merge *merge, char *key)
 		return NULL;
 	}
 	target->key = key;
+	target->shared = key + shared;
 	target->conninfo = merge_to_conninfo(merge);
 	target->label = merge_label(merge);
 	target->connect_timeout = asked ? strdup(asked) : NULL;
@@ -346,7 +405,8 @@ static struct target *target_make(const struct merge *merge, char *key)
 static struct target *target_look_up(const struct merge *merge)
 {
 	struct target *target = NULL;
-	char *key = merge_key(merge);
+	size_t shared;
+	char *key = merge_key(merge, &shared);
 
 	if (!key)
 		return NULL;
@@ -355,7 +415,7 @@ static struct target *target_look_up(const struct merge *merge)
 	if (target)
 		free(key);
 	else {
-		target = target_make(merge, key);
+		target = target_make(merge, key, shared);
 		if (target)
 			HASH_ADD_KEYPTR(hh, targets, target->key, strlen(target->key), target);
 	}
@@ -383,6 +443,11 @@ struct target *target_find(const struct request *request)
 	return target;
 }
 
+bool target_shares(const struct target *one, const struct target *other)
+{
+	return one == other || strcmp(one->shared, other->shared) == 0;
+}
+
 struct target *target_hold(struct target *target)
 {
 	pthread_mutex_lock(&targets_lock);
@@ -402,6 +467,14 @@ void target_release(struct target *target)
 	pthread_mutex_unlock(&targets_lock);
 	if (last)
 		target_free(target);
+}
+
+void target_doubt_all(void)
+{
+	pthread_mutex_lock(&targets_lock);
+	for (struct target *target = targets; target; target = target->hh.next)
+		target->known_good = false;
+	pthread_mutex_unlock(&targets_lock);
 }
 
 static char *copy(const char *text)

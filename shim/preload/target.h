@@ -19,7 +19,8 @@ struct identity {
 
 struct target {
 	char *key;      /* every option after defaults, and the environment; holds the password */
-	char *conninfo; /* the explicit options, for the real PQconnectdb */
+	char *shared;   /* the part of it that two who share a backend have in common */
+	char *conninfo; /* every option, for the real PQconnectdb */
 	char *label;    /* user@host:port/database, for messages */
 	char *connect_timeout;       /* what the program asked for; NULL if nothing */
 	struct identity *identities; /* more than one only where several hosts are named */
@@ -29,6 +30,9 @@ struct target {
 	bool known_good;  /* a connect has succeeded */
 	UT_hash_handle hh;
 };
+
+/* Whether a backend of one may serve sessions of the other: only the connect timeout may differ. */
+bool target_shares(const struct target *one, const struct target *other);
 
 /*
  * How the program described the connection; one of the three ways libpq has (libpq manual,
@@ -54,6 +58,9 @@ char *target_strip(const char *conninfo);
 
 struct target *target_hold(struct target *target);
 void target_release(struct target *target);
+
+/* Logins have changed: a target that was known to be good may be refused now. */
+void target_doubt_all(void);
 
 /* The identity of a connected backend; lives as long as the target. */
 const struct identity *target_identify(struct target *target, const PGconn *conn);

@@ -8,6 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static bool fail(struct text *text)
+{
+	text_free(text);
+	text->failed = true;
+	return false;
+}
+
 static bool make_room(struct text *text, size_t more)
 {
 	size_t room = text->room ? text->room : 64;
@@ -17,11 +24,8 @@ static bool make_room(struct text *text, size_t more)
 	if (room == text->room)
 		return true;
 	char *bytes = text->failed ? NULL : realloc(text->bytes, room);
-	if (!bytes) {
-		text_free(text);
-		text->failed = true;
-		return false;
-	}
+	if (!bytes)
+		return fail(text);
 	text->bytes = bytes;
 	text->room = room;
 	return true;
@@ -34,7 +38,10 @@ void text_add(struct text *text, const char *format, ...)
 	va_start(arguments, format);
 	int length = vsnprintf(NULL, 0, format, arguments);
 	va_end(arguments);
-	if (length < 0 || !make_room(text, (size_t)length))
+	/* More than printf can count: a piece must not be left out of the middle. */
+	if (length < 0)
+		fail(text);
+	if (text->failed || !make_room(text, (size_t)length))
 		return;
 	va_start(arguments, format);
 	vsnprintf(text->bytes + text->length, (size_t)length + 1, format, arguments);

@@ -42,6 +42,30 @@ static PGconn *open_session(struct target *target, bool start_only, void *caller
 	return (PGconn *)session;
 }
 
+/*
+ * The connection string among the values of an array, without what only pqleash knows of; values as
+ * they are where there is none to expand. The caller frees what is returned and *stripped.
+ */
+static const char **strip_values(const struct request *request, char **stripped)
+{
+	size_t count = 0, which = 0;
+
+	*stripped = NULL;
+	while (request->keywords[count])
+		count++;
+	const char **values = calloc(count + 1, sizeof *values);
+	for (size_t i = 0; values && i < count; i++)
+		values[i] = request->values[i];
+	/* As libpq, only the first dbname, and only if that is asked for. */
+	while (which < count &&
+	       !(strcmp(request->keywords[which], "dbname") == 0 && request->values[which]))
+		which++;
+	if (values && which < count && request->expand_dbname &&
+	    (*stripped = target_strip(values[which])))
+		values[which] = *stripped;
+	return values;
+}
+
 /* libpq would read through the NULL. */
 static PGconn *no_conninfo(void *caller)
 {
@@ -93,9 +117,14 @@ static PGconn *connect_arrays(
 	struct target *target = target_find(request);
 	if (target)
 		return open_session(target, start_only, caller);
+	char *stripped;
+	const char **values = strip_values(request, &stripped);
 	process_enter_libpq();
-	PGconn *failed = refuse(request->keywords, request->values, request->expand_dbname);
+	PGconn *failed =
+	    refuse(request->keywords, values ? values : request->values, request->expand_dbname);
 	process_leave_libpq();
+	free(stripped);
+	free(values);
 	return failed_session(failed, NULL, caller);
 }
 
@@ -201,18 +230,29 @@ void wrap_PQfinish(PGconn *conn)
 PGPing wrap_PQping(const char *conninfo)
 {
 	RESOLVE();
+	char *stripped = conninfo && session_leashed() ? target_strip(conninfo) : NULL;
 	process_enter_libpq();
-	PGPing ping = REAL(PQping)(conninfo);
+	PGPing ping = REAL(PQping)(stripped ? stripped : conninfo);
 	process_leave_libpq();
+	free(stripped);
 	return ping;
 }
 
 PGPing wrap_PQpingParams(const char *const *keywords, const char *const *values, int expand_dbname)
 {
+	struct request request = {
+	    .keywords = keywords, .values = values, .expand_dbname = expand_dbname};
+	char *stripped = NULL;
+	const char **ours = NULL;
+
 	RESOLVE();
+	if (keywords && values && session_leashed())
+		ours = strip_values(&request, &stripped);
 	process_enter_libpq();
-	PGPing ping = REAL(PQpingParams)(keywords, values, expand_dbname);
+	PGPing ping = REAL(PQpingParams)(keywords, ours ? ours : values, expand_dbname);
 	process_leave_libpq();
+	free(stripped);
+	free(ours);
 	return ping;
 }
 
