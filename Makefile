@@ -23,7 +23,7 @@ SUBJECTS = $(patsubst tests/subjects/%.c,$(BUILD)/tests/subjects/%,$(wildcard te
 	$(BUILD)/tests/subjects/legacy $(BUILD)/tests/subjects/steps
 PROVE = BUILD=$(BUILD) prove --timer
 
-.PHONY: all check check-unit check-e2e check-sanitize check-valgrind demo lint install clean setup FORCE
+.PHONY: all subjects unit-tests check check-unit check-e2e check-sanitize check-valgrind demo lint install clean setup FORCE
 all: $(BUILD)/libpqleash.so $(BUILD)/pqleash
 
 # What was built with other flags is built again.
@@ -74,18 +74,29 @@ setup:
 check: setup
 	+$(MAKE) check-unit check-e2e
 
-check-unit: all $(UNIT_TESTS)
+subjects: $(SUBJECTS)
+unit-tests: $(UNIT_TESTS)
+
+check-unit: all unit-tests
 	CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '' $(UNIT_TESTS)
 	$(PROVE) $(wildcard tests/unit/*.t)
 
-check-e2e: all $(SUBJECTS)
+check-e2e: all subjects
 	$(PROVE) $(wildcard tests/e2e/*.t)
 
+# The tests that drive the object hardest, with every memory error fatal. Leaks are valgrind's business: here
+# they would be those of psql and perl.
+SANITIZED = $(addprefix tests/e2e/,legacy.t state.t hostile_state.t reclaim.t finish.t targets.t exits.t)
 check-sanitize:
-	+scripts/check-sanitize
+	+$(MAKE) BUILD=$(BUILD)/sanitize SANITIZE=address,undefined CFLAGS='-O1 -g' all subjects unit-tests
+	CMOCKA_MESSAGE_OUTPUT=TAP prove --timer -e '' $(patsubst $(BUILD)/%,$(BUILD)/sanitize/%,$(UNIT_TESTS))
+	BUILD=$(BUILD)/sanitize PQLEASH_TEST_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1 prove --timer $(SANITIZED)
 
-check-valgrind: all $(SUBJECTS)
-	scripts/check-valgrind $(BUILD)
+check-valgrind: all subjects
+	scripts/cluster --max-connections 50 -- env PQLEASH=1 LD_PRELOAD=$$PWD/$(BUILD)/libpqleash.so \
+		valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9 \
+		$(BUILD)/tests/subjects/legacy
 
 demo: setup
 	+$(MAKE) all $(BUILD)/tests/subjects/legacy

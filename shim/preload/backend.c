@@ -57,7 +57,7 @@ static void learn_defaults(PGconn *conn)
  * does not give that back), and which custom settings the database's functions may set behind our
  * back.
  */
-static void examine(struct backend *backend)
+void backend_examine(struct backend *backend)
 {
 	static const char query[] =
 	    "SELECT 'role' FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS "
@@ -68,6 +68,9 @@ static void examine(struct backend *backend)
 	    "pg_catalog.current_database())]) "
 	    "AND s.setrole OPERATOR(pg_catalog.=) ANY (ARRAY[0::pg_catalog.oid, (SELECT r.oid FROM "
 	    "pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) session_user)]) "
+	    "UNION ALL SELECT 'SET ' OPERATOR(pg_catalog.||) pg_catalog.split_part(c, '=', 1) "
+	    "FROM pg_catalog.pg_proc p, pg_catalog.unnest(p.proconfig) AS c "
+	    "WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid "
 	    "UNION ALL SELECT p.prosrc FROM pg_catalog.pg_proc p "
 	    "WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid "
 	    "AND p.prosrc OPERATOR(pg_catalog.~*) 'set_config|(^|[^a-z_])set[^a-z_]'";
@@ -81,15 +84,15 @@ static void examine(struct backend *backend)
 	for (int row = 0; row < REAL(PQntuples)(found); row++) {
 		const char *source = REAL(PQgetvalue)(found, row, 0);
 
-		if (strcmp(source, "role") == 0 ||
-		    (statement_scan(source) & STATEMENT_SETS_UNKNOWN))
+		if (strcmp(source, "role") == 0)
+			backend->default_role = true;
+		else if (statement_scan(source) & STATEMENT_SETS_UNKNOWN)
 			backend->never_reset = true;
 	}
-	if (backend->never_reset)
-		say_debug(
-		    "%s: a default role, or a function that sets a setting by a computed name: "
-		    "its backends are closed, not reused",
-		    backend->target->label);
+	if (backend->never_reset || backend->default_role)
+		say_debug("%s: %s: its backends are closed, not reused", backend->target->label,
+		    backend->never_reset ? "a function sets a setting by a computed name"
+					 : "a default role");
 	REAL(PQclear)(found);
 }
 
@@ -97,8 +100,9 @@ static void begin(struct backend *backend, struct target *target)
 {
 	backend->target = target_hold(target);
 	backend->generation = pool_generation();
-	backend->examined = backend->never_reset = backend->reset_pending = false;
-	backend->tracing = false;
+	backend->examined = backend->never_reset = backend->default_role = false;
+	backend->reset_pending = false;
+	backend->tracing = backend->unshared = false;
 	backend->stain_count = 0;
 }
 
@@ -106,12 +110,13 @@ bool backend_open(struct backend *backend, struct target *target)
 {
 	begin(backend, target);
 	process_enter_libpq();
-	backend->conn = REAL(PQconnectdb)(target->conninfo);
+	backend->conn = REAL(PQconnectdb)(target_conninfo(target));
 	process_leave_libpq();
+	target_resolve(target, backend->conn);
 	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
 		return false;
 	backend_started(backend);
-	examine(backend);
+	backend_examine(backend);
 	return true;
 }
 
@@ -119,8 +124,9 @@ bool backend_start(struct backend *backend, struct target *target)
 {
 	begin(backend, target);
 	process_enter_libpq();
-	backend->conn = REAL(PQconnectStart)(target->conninfo);
+	backend->conn = REAL(PQconnectStart)(target_conninfo(target));
 	process_leave_libpq();
+	target_resolve(target, backend->conn);
 	if (!backend->conn || REAL(PQstatus)(backend->conn) == CONNECTION_BAD)
 		return false;
 	learn_defaults(backend->conn);
@@ -217,12 +223,24 @@ static void forget_notifies(struct backend *backend)
 		REAL(PQfreemem)(notify);
 }
 
+/*
+ * DISCARD ALL takes a snapshot. Where transactions are serializable, read-only and deferrable by
+ * default it would wait for the end of others, which may be this same program's.
+ */
+static void allow_discard(struct backend *backend)
+{
+	const char *value = REAL(PQparameterStatus)(backend->conn, "default_transaction_read_only");
+
+	if (value && strcmp(value, "on") == 0)
+		REAL(PQclear)(backend_query(backend, "SET default_transaction_read_only = off"));
+}
+
 bool backend_reset(struct backend *backend, bool dirty)
 {
 	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || backend->tracing ||
-	    backend->target->replication)
+	    backend->unshared || backend->target->replication)
 		return false;
-	if (backend->never_reset && dirty)
+	if (dirty && (backend->never_reset || backend->default_role))
 		return false;
 	backend_hush(backend);
 	if (!end_transaction(backend))
@@ -230,6 +248,7 @@ bool backend_reset(struct backend *backend, bool dirty)
 	forget_notifies(backend);
 	if (!dirty || backend->target->pgbouncer)
 		return true;
+	allow_discard(backend);
 	backend->reset_pending = REAL(PQsendQuery)(backend->conn, "DISCARD ALL") == 1;
 	return backend->reset_pending;
 }
@@ -293,8 +312,8 @@ bool backend_settle(struct backend *backend)
 		return false;
 	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || !is_quiet(backend))
 		return false;
-	examine(backend);
-	if (custom_overflowed() || backend->never_reset)
+	backend_examine(backend);
+	if (custom_overflowed() || backend->never_reset || backend->default_role)
 		return !was_reset;
 	return !was_reset || find_stains(backend);
 }

@@ -26,8 +26,10 @@ struct backend {
 	uint64_t idle_since;     /* in the pool's own count of releases */
 	bool reset_pending;      /* DISCARD ALL was sent and not read yet */
 	bool tracing;            /* libpq writes what it exchanges to a file of the program */
+	bool unshared;           /* known by its pid, or changed beyond reset: for nobody else */
 	bool examined;           /* what only needs to be asked once has been asked */
-	bool never_reset;        /* DISCARD ALL would not give what a new connection has */
+	bool never_reset;        /* what its sessions change cannot be known, nor reset */
+	bool default_role;       /* the login has one, which DISCARD ALL does not give back */
 	uint64_t generation;     /* of what a new connection sees: see pool_login_changed */
 	size_t stain_count;
 	const char *stains[MOST_CUSTOM_SETTINGS]; /* settings that DISCARD ALL could not remove */
@@ -41,6 +43,9 @@ bool backend_open(struct backend *backend, struct target *target);
  */
 bool backend_start(struct backend *backend, struct target *target);
 void backend_started(struct backend *backend);
+
+/* Ask it what has to be known before it is reset or captured, unless that is known already. */
+void backend_examine(struct backend *backend);
 
 /* Close it and wait, at most the connect timeout, until the server process has ended. Leaves it
  * empty. */

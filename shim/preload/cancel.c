@@ -100,6 +100,6 @@ struct pg_cancel_conn *wrap_PQcancelCreate(PGconn *conn)
 	if (!is_session(conn))
 		return REAL(PQcancelCreate)(conn);
 	SESSION_CALL(conn, CALL_ASK);
-	session->pinned_for_good = "the program has a cancel connection for it";
+	session_pin(session, "has given the program a cancel connection");
 	return REAL(PQcancelCreate)(session->conn);
 }

@@ -20,7 +20,7 @@
  *     STATE  asks the backend, or while there is none answers extra, as if healthy and idle
  *     SEND   attaches, and sends the SQL text in query
  *     USE    attaches, and may change the session's state in the server
- *     ASK    attaches, and changes nothing there
+ *     ASK    attaches, and changes nothing there; extra runs first
  *     CALL   no wrapper: handles results and options, and we call it ourselves
  * Only OWN and CALL have functions that return void.
  */
@@ -178,13 +178,13 @@ LIBPQ(OWN, int, PQsetInstanceData, (PGconn *conn, PGEventProc proc, void *data),
 LIBPQ(OWN, void *, PQinstanceData, (const PGconn *conn, PGEventProc proc), (conn, proc), )
 LIBPQ(ASK, int, PQfireResultCreateEvents, (PGconn *conn, PGresult *res), (conn, res), )
 
-/* Quoting */
+/* Quoting: forgets the last error, as libpq does since 14 */
 LIBPQ(ASK, size_t, PQescapeStringConn, (PGconn *conn, char *to, const char *from, size_t length, int *error),
-	(conn, to, from, length, error), )
-LIBPQ(ASK, char *, PQescapeLiteral, (PGconn *conn, const char *str, size_t len), (conn, str, len), )
-LIBPQ(ASK, char *, PQescapeIdentifier, (PGconn *conn, const char *str, size_t len), (conn, str, len), )
+	(conn, to, from, length, error), session_forget_error(session);)
+LIBPQ(ASK, char *, PQescapeLiteral, (PGconn *conn, const char *str, size_t len), (conn, str, len), session_forget_error(session);)
+LIBPQ(ASK, char *, PQescapeIdentifier, (PGconn *conn, const char *str, size_t len), (conn, str, len), session_forget_error(session);)
 LIBPQ(ASK, unsigned char *, PQescapeByteaConn, (PGconn *conn, const unsigned char *from, size_t from_length,
-	size_t *to_length), (conn, from, from_length, to_length), )
+	size_t *to_length), (conn, from, from_length, to_length), session_forget_error(session);)
 
 /* Large objects */
 LIBPQ(USE, int, lo_open, (PGconn *conn, Oid lobjId, int mode), (conn, lobjId, mode), )

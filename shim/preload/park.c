@@ -1,14 +1,17 @@
 /*
  * Capture and restore. The server is asked what the session has changed; nothing is parsed or
  * guessed. The session may have done anything to itself: so every name is qualified (search_path),
- * no literal has a backslash (standard_conforming_strings), and a statement_timeout is lifted
- * first, for our transaction only.
+ * no literal has a backslash (standard_conforming_strings), and for our transaction only the
+ * statement_timeout is lifted, the client's encoding is the server's, which can tell every value,
+ * and the role is that of the login, which may see every setting.
  */
 #include "park.h"
 #include "say.h"
+#include "settings.h"
 #include "statement.h"
 #include "text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -20,7 +23,13 @@ struct snapshot {
 	PGresult *rows;  /* kind and up to four values each */
 };
 
-enum login_column { STATEMENT_TIMEOUT, ROLE, SESSION_AUTHORIZATION, TRANSACTION_TIMEOUT };
+enum login_column {
+	STATEMENT_TIMEOUT,
+	ROLE,
+	SESSION_AUTHORIZATION,
+	TRANSACTION_TIMEOUT,
+	CLIENT_ENCODING
+};
 enum row_column { KIND, NAME, VALUE, TYPES };
 
 /*
@@ -33,17 +42,23 @@ static const char login_query[] =
     "SELECT pg_catalog.current_setting('statement_timeout'), pg_catalog.current_setting('role'), "
     "pg_catalog.current_setting('session_authorization'), "
     "pg_catalog.current_setting('transaction_timeout', true), "
-    "pg_catalog.set_config('statement_timeout', '0', true)%s; ";
+    "pg_catalog.current_setting('client_encoding'), "
+    "pg_catalog.set_config('client_encoding', pg_catalog.current_setting('server_encoding'), "
+    "true), "
+    "pg_catalog.set_config('statement_timeout', '0', true)%s; "
+    "SET LOCAL SESSION AUTHORIZATION DEFAULT; ";
 
 static const char state_query[] =
     "WITH settings AS (SELECT * FROM pg_catalog.pg_settings) "
     "SELECT 'setting' AS kind, name, setting AS value, NULL AS types FROM settings "
     "WHERE source OPERATOR(pg_catalog.=) 'session' AND name OPERATOR(pg_catalog.<>) ALL "
-    "('{statement_timeout,transaction_timeout,transaction_isolation,transaction_read_only,"
-    "transaction_deferrable}'::pg_catalog.text[]) "
+    "('{statement_timeout,transaction_timeout,client_encoding,transaction_isolation,"
+    "transaction_read_only,transaction_deferrable}'::pg_catalog.text[]) "
     "UNION ALL SELECT 'default', name, pg_catalog.set_config(name, reset_val, true), NULL "
     "FROM settings WHERE name OPERATOR(pg_catalog.=) ANY "
     "('{statement_timeout,transaction_timeout}'::pg_catalog.text[]) "
+    "UNION ALL SELECT 'default', name, reset_val, NULL "
+    "FROM settings WHERE name OPERATOR(pg_catalog.=) 'client_encoding' "
     "UNION ALL SELECT 'custom', n, pg_catalog.current_setting(n, true), NULL "
     "FROM pg_catalog.unnest('{%s}'::pg_catalog.text[]) AS n "
     "WHERE pg_catalog.current_setting(n, true) IS NOT NULL "
@@ -159,14 +174,25 @@ static const char *find_pin(const struct snapshot *snapshot)
 	return NULL;
 }
 
-/* The value of a timeout as the session had it, if that is not what a reset gives; else NULL. */
-static const char *changed_timeout(const struct snapshot *snapshot, int row)
+static bool is_named(const struct snapshot *snapshot, int row, const char *name)
 {
+	return strcmp(cell(snapshot->rows, row, NAME), name) == 0;
+}
+
+/*
+ * The value of what we have to change ourselves as the session had it, if that is not what a reset
+ * gives; else NULL.
+ */
+static const char *changed_default(const struct snapshot *snapshot, int row)
+{
+	enum login_column column = TRANSACTION_TIMEOUT;
+
 	if (!is_kind(snapshot->rows, row, "default"))
 		return NULL;
-	enum login_column column = strcmp(cell(snapshot->rows, row, NAME), "statement_timeout") == 0
-				       ? STATEMENT_TIMEOUT
-				       : TRANSACTION_TIMEOUT;
+	if (is_named(snapshot, row, "statement_timeout"))
+		column = STATEMENT_TIMEOUT;
+	else if (is_named(snapshot, row, "client_encoding"))
+		column = CLIENT_ENCODING;
 	const char *value = cell(snapshot->login, 0, column);
 
 	return strcmp(value, cell(snapshot->rows, row, VALUE)) == 0 ? NULL : value;
@@ -182,12 +208,13 @@ static bool has_role(const struct snapshot *snapshot)
 	return strcmp(cell(snapshot->login, 0, ROLE), "none") != 0;
 }
 
-static bool is_blank(const struct snapshot *snapshot, const PGconn *conn)
+/* Where the login has a default role, to have none is a change too. */
+static bool is_blank(const struct snapshot *snapshot, const struct backend *backend)
 {
-	if (has_other_login(snapshot, conn) || has_role(snapshot))
+	if (has_other_login(snapshot, backend->conn) || has_role(snapshot) || backend->default_role)
 		return false;
 	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++)
-		if (!is_kind(snapshot->rows, row, "default") || changed_timeout(snapshot, row))
+		if (!is_kind(snapshot->rows, row, "default") || changed_default(snapshot, row))
 			return false;
 	return true;
 }
@@ -219,7 +246,7 @@ const char *snapshot_capture(struct backend *backend, struct snapshot **kept)
 	const char *pin = find_pin(&taken);
 	if (!pin && custom_overflowed())
 		pin = "may have more custom settings than are remembered";
-	if (!pin && !is_blank(&taken, backend->conn)) {
+	if (!pin && !is_blank(&taken, backend)) {
 		*kept = malloc(sizeof **kept);
 		if (*kept)
 			**kept = taken;
@@ -298,6 +325,15 @@ static char *run_assignments(struct assignments *assignments, struct backend *ba
 	return error;
 }
 
+/* What would hinder our own statements comes after them. */
+static bool comes_last(const struct snapshot *snapshot, int row)
+{
+	static const char hinders[] = "default_transaction_";
+
+	return is_named(snapshot, row, "lock_timeout") ||
+	       strncmp(cell(snapshot->rows, row, NAME), hinders, sizeof hinders - 1) == 0;
+}
+
 /* Settings first, then who the session is: what it may set, it may set as itself at login. */
 static char *restore_settings(const struct snapshot *snapshot, struct backend *backend)
 {
@@ -307,43 +343,74 @@ static char *restore_settings(const struct snapshot *snapshot, struct backend *b
 	if (!list.values)
 		return strdup("there is no memory to put its settings back");
 	for (int row = 0; row < rows; row++) {
-		const char *name = cell(snapshot->rows, row, NAME);
-
 		if (is_kind(snapshot->rows, row, "custom") ||
-		    (is_kind(snapshot->rows, row, "setting") &&
-			strcmp(name, "client_encoding") != 0))
-			assign(&list, name, cell(snapshot->rows, row, VALUE));
+		    (is_kind(snapshot->rows, row, "setting") && !comes_last(snapshot, row)))
+			assign(&list, cell(snapshot->rows, row, NAME),
+			    cell(snapshot->rows, row, VALUE));
 	}
 	if (has_other_login(snapshot, backend->conn))
 		assign(&list, "session_authorization",
 		    cell(snapshot->login, 0, SESSION_AUTHORIZATION));
-	if (has_role(snapshot))
+	if (has_role(snapshot) || backend->default_role)
 		assign(&list, "role", cell(snapshot->login, 0, ROLE));
 	char *error = run_assignments(&list, backend);
 	free(list.values);
 	return error;
 }
 
-static char *restore_timeouts(const struct snapshot *snapshot, struct backend *backend)
+static char *restore_last(const struct snapshot *snapshot, struct backend *backend)
 {
-	const char *values[2 * 2];
-	struct assignments list = {.values = values};
+	int rows = REAL(PQntuples)(snapshot->rows);
+	struct assignments list = {.values = malloc((size_t)rows * 2 * sizeof(char *) + 1)};
 
-	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++)
-		if (changed_timeout(snapshot, row))
-			assign(
-			    &list, cell(snapshot->rows, row, NAME), changed_timeout(snapshot, row));
-	return run_assignments(&list, backend);
+	if (!list.values)
+		return strdup("there is no memory to put its settings back");
+	for (int row = 0; row < rows; row++) {
+		const char *name = cell(snapshot->rows, row, NAME);
+
+		if (is_kind(snapshot->rows, row, "setting") && comes_last(snapshot, row))
+			assign(&list, name, cell(snapshot->rows, row, VALUE));
+		else if (changed_default(snapshot, row) && strcmp(name, "client_encoding") != 0)
+			assign(&list, name, changed_default(snapshot, row));
+	}
+	char *error = run_assignments(&list, backend);
+	free(list.values);
+	return error;
 }
 
-/* The values captured below are in the session's own encoding: it has to be set before them. */
+static bool has_encoding(const struct backend *backend, const char *encoding)
+{
+	const char *now = REAL(PQparameterStatus)(backend->conn, "client_encoding");
+
+	return now && strcmp(now, encoding) == 0;
+}
+
+static char *set_encoding(struct backend *backend, const char *encoding)
+{
+	if (!encoding || has_encoding(backend, encoding) ||
+	    REAL(PQsetClientEncoding)(backend->conn, encoding) == 0)
+		return NULL;
+	return strdup("its client_encoding could not be put back");
+}
+
+/* What was captured is in the server's encoding, until everything is put back. */
+static char *use_server_encoding(struct backend *backend)
+{
+	return set_encoding(backend, REAL(PQparameterStatus)(backend->conn, "server_encoding"));
+}
+
 static char *restore_encoding(const struct snapshot *snapshot, struct backend *backend)
 {
-	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++)
-		if (is_kind(snapshot->rows, row, "setting") &&
-		    strcmp(cell(snapshot->rows, row, NAME), "client_encoding") == 0 &&
-		    REAL(PQsetClientEncoding)(backend->conn, cell(snapshot->rows, row, VALUE)) != 0)
-			return strdup("its client_encoding could not be put back");
+	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++) {
+		if (!is_kind(snapshot->rows, row, "default") ||
+		    !is_named(snapshot, row, "client_encoding"))
+			continue;
+		if (changed_default(snapshot, row))
+			return set_encoding(backend, changed_default(snapshot, row));
+		if (!has_encoding(backend, cell(snapshot->rows, row, VALUE)))
+			return failure(backend, backend_query(backend, "RESET client_encoding"),
+			    "its client_encoding");
+	}
 	return NULL;
 }
 
@@ -374,16 +441,32 @@ static PGresult *prepare_again(const struct snapshot *snapshot, int row, struct 
 	return result;
 }
 
+/* Preparing locks tables: one that another session of this same program has locked would keep us
+ * waiting for ever. */
+static void limit_lock_wait(struct backend *backend)
+{
+	char query[64];
+	long limit_ms = settings()->pool_timeout_ms;
+
+	snprintf(query, sizeof query, "SET lock_timeout = %ld", limit_ms > 0 ? limit_ms : 1);
+	REAL(PQclear)(backend_query(backend, query));
+}
+
 /*
  * A statement that cannot be prepared any more (its table is gone) is forgotten with a line on
  * stderr: executing it would have failed as well, only with another error.
  */
 static char *restore_prepared(const struct snapshot *snapshot, struct backend *backend)
 {
+	bool limited = false;
+
 	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++) {
 		if (!is_kind(snapshot->rows, row, "prepared") &&
 		    !is_kind(snapshot->rows, row, "PREPARE"))
 			continue;
+		if (!limited)
+			limit_lock_wait(backend);
+		limited = true;
 		char *error =
 		    failure(backend, prepare_again(snapshot, row, backend), "a prepared statement");
 		if (error && REAL(PQstatus)(backend->conn) != CONNECTION_OK)
@@ -393,6 +476,8 @@ static char *restore_prepared(const struct snapshot *snapshot, struct backend *b
 			    cell(snapshot->rows, row, NAME));
 		free(error);
 	}
+	if (limited)
+		REAL(PQclear)(backend_query(backend, "RESET lock_timeout"));
 	return NULL;
 }
 
@@ -401,12 +486,14 @@ char *snapshot_restore(const struct snapshot *snapshot, struct backend *backend)
 	char *error;
 
 	backend_hush(backend);
-	error = restore_encoding(snapshot, backend);
+	error = use_server_encoding(backend);
 	if (!error)
 		error = restore_settings(snapshot, backend);
 	if (!error)
 		error = restore_prepared(snapshot, backend);
 	if (!error)
-		error = restore_timeouts(snapshot, backend);
+		error = restore_encoding(snapshot, backend);
+	if (!error)
+		error = restore_last(snapshot, backend);
 	return error;
 }

@@ -450,15 +450,17 @@ bool pool_refused(struct backend *backend)
 
 bool pool_is_full_for(const struct target *target)
 {
-	bool full;
+	bool full, hope = false;
 
 	process_notice_fork();
 	lock_pool();
 	full = count >= limit_now();
-	for (struct backend *backend = backends; backend && full; backend = backend->next)
+	for (struct backend *backend = backends; backend && full; backend = backend->next) {
 		full = backend->state != BACKEND_IDLE || !target_shares(backend->target, target);
+		hope |= backend->state != BACKEND_HELD || reclaim_rank(backend->session) >= 0;
+	}
 	unlock_pool();
-	return full;
+	return full && hope;
 }
 
 unsigned long pool_close_idle(void)

@@ -34,7 +34,7 @@ void pool_give_up(struct backend *backend);
 bool pool_refused(struct backend *backend);
 
 /* Whether a new session had better wait for a backend until it is used: the pool is full, none is
- * idle. */
+ * idle, and somebody can be made to give one up. */
 bool pool_is_full_for(const struct target *target);
 
 /* Close all idle backends and wait for the server to let go of them; returns how many. */

@@ -233,6 +233,8 @@ static void take_away(struct session *session, const char *message)
 {
 	session_set_error(session, strdup(message));
 	play_dead(session, SESSION_LOST);
+	/* The message has the prefix that the line gets. */
+	message += strncmp(message, "pqleash: ", 9) == 0 ? 9 : 0;
 	say_debug("%.*s", (int)strcspn(message, "\n"), message);
 }
 
@@ -314,6 +316,7 @@ static void session_attach(struct session *session, struct backend *backend)
 	}
 	session->backend = backend;
 	session->conn = backend->conn;
+	session->owner = getpid();
 	session->dirty = false;
 	session_apply_client(session, backend->conn);
 	pool_hold(backend, session);
@@ -478,8 +481,8 @@ void session_prepare(struct session *session, enum call_kind kind)
 	if (kind == CALL_STATE || session->state != SESSION_OPEN)
 		return;
 	/* As in libpq: a question leaves the last error as it is. */
-	if (session->error && kind == CALL_USE)
-		session_set_error(session, NULL);
+	if (kind == CALL_USE)
+		session_forget_error(session);
 	if (!session->backend)
 		attach_again(session);
 }
@@ -496,7 +499,8 @@ static void opened(struct session *session)
 	count_open(session, true);
 }
 
-/* When the pool is full, a session of a target known to be good waits for its first use. */
+/* When the pool is full, a session of a target known to be good waits for its first use; but not
+ * if there would be nothing to wait for. */
 static bool open_later(struct session *session, struct target *target)
 {
 	session->target = target;
@@ -527,6 +531,7 @@ static void start(struct session *session)
 		session_attach(session, backend);
 	else if (backend_start(backend, session->target)) {
 		session->state = SESSION_STARTING;
+		session->owner = getpid();
 		session->backend = backend;
 		session->conn = backend->conn;
 		session->ready = true;
@@ -587,6 +592,13 @@ PostgresPollingStatusType session_poll(struct session *session)
 
 /* ---- Park ---- */
 
+void session_pin(struct session *session, const char *why)
+{
+	session->pinned_for_good = why;
+	if (session->backend)
+		session->backend->unshared = true;
+}
+
 /* Why the session cannot move whatever the server says; NULL for no such reason. */
 static const char *find_pin(const struct session *session)
 {
@@ -623,16 +635,19 @@ bool session_park(struct session *session)
 		return false;
 	if (session->target->pgbouncer || (!session->dirty && !session->pinned_for_good))
 		return true;
-	session->pinned = find_pin(session);
-	if (session->pinned)
-		return false;
 	/* Asked before, and not used since: the answer is the same. */
 	if (session->asked == session->used)
 		return false;
 	session->asked = session->used;
+	session->pinned = find_pin(session);
+	if (session->pinned)
+		return false;
 	keep_client_state(session);
 	remove_client(session, session->backend);
-	session->pinned = snapshot_capture(session->backend, &snapshot);
+	backend_examine(session->backend);
+	session->pinned = find_pin(session);
+	if (!session->pinned)
+		session->pinned = snapshot_capture(session->backend, &snapshot);
 	if (session->pinned) {
 		session_apply_client(session, session->conn);
 		return false;

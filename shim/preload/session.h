@@ -182,6 +182,9 @@ void session_reset(struct session *session, bool start_only);
 /* Take the backend away from the session: what is on the server is the caller's to deal with. */
 struct backend *session_detach(struct session *session);
 
+/* It cannot move any more, and its backend will be nobody else's; why is a literal. */
+void session_pin(struct session *session, const char *why);
+
 /* Whether its backend is as a new connection would be. */
 bool session_is_clean(const struct session *session);
 
@@ -190,6 +193,13 @@ bool session_park(struct session *session);
 
 /* Remember a message for PQerrorMessage (takes it over); NULL forgets. */
 void session_set_error(struct session *session, char *message);
+
+/* A call begins that forgets the last error as libpq's does, unless that error is there to stay. */
+static inline void session_forget_error(struct session *session)
+{
+	if (session->error && session->state == SESSION_OPEN)
+		session_set_error(session, NULL);
+}
 
 /* A session's name in messages: suite, place in the program and age. Returns buffer. */
 char *session_describe(const struct session *session, char *buffer, size_t size);

@@ -179,18 +179,32 @@ static bool sets_hidden_custom(const char *name)
 	return dot && rest && (*rest == '=' || after_word(rest, "to"));
 }
 
-/* SET [SESSION | LOCAL] a.b; the text stands behind SET. */
-static unsigned scan_set(const char *text)
+/* The name in SET [SESSION | LOCAL] name; the text stands behind SET. */
+static const char *name_to_set(const char *text)
 {
 	static const char *const scopes[] = {"session", "local", NULL};
 	const char *scoped = after_any(text, scopes);
+
 	/* session.user_id is a name like any other. */
-	const char *name = scoped && *scoped != '.' ? scoped : text;
+	return scoped && *scoped != '.' ? scoped : text;
+}
+
+/*
+ * SET [SESSION | LOCAL] a.b; the text stands behind SET.
+ *   before  the byte in front of SET: a SET that begins a literal is a statement that is computed,
+ *           EXECUTE 'SET ' || name or format('SET %I = %L', name, value)
+ */
+static unsigned scan_set(const char *text, char before)
+{
+	const char *name = name_to_set(text);
 	size_t length = custom_length(name);
 
 	if (length && *skip_blank(name + length) != '.')
 		custom_intern(name, length);
 	else if (sets_hidden_custom(name))
+		return STATEMENT_SETS_UNKNOWN;
+	if ((before == '\'' || before == '$') && isspace((unsigned char)name[-1]) && *name &&
+	    strchr("%'$", *name))
 		return STATEMENT_SETS_UNKNOWN;
 	return 0;
 }
@@ -203,23 +217,33 @@ static unsigned scan_set_config(const char *text)
 		text = skip_blank(text + 1);
 	if (*text != '(')
 		return 0;
-	const char *name = skip_blank(text + 1) + 1;
+	const char *name = skip_blank(text + 1);
+	if (*name++ != '\'')
+		return STATEMENT_SETS_UNKNOWN;
 	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				     "0123456789_.$");
-	if (name[-1] != '\'' || name[length] != '\'' || *skip_blank(name + length + 1) != ',')
+	if (name[length] != '\'' || *skip_blank(name + length + 1) != ',')
 		return STATEMENT_SETS_UNKNOWN;
 	if (length && custom_length(name) == length)
 		custom_intern(name, length);
 	return 0;
 }
 
-/* A word of the text that begins with s, S, p or P. */
-static unsigned scan_word(const char *word)
+/* SET seed = ..., as a statement: UPDATE t SET seed = ... is none. */
+static bool sets_seed(const char *query)
+{
+	const char *after = after_word(skip_blank(query), "set");
+
+	return after && after_word(name_to_set(after), "seed");
+}
+
+/* A word of the text that begins with s, S, p or P, and the byte in front of it. */
+static unsigned scan_word(const char *word, char before)
 {
 	const char *after;
 
 	if ((after = after_word(word, "set")))
-		return scan_set(after);
+		return scan_set(after, before);
 	if ((after = after_word(word, "set_config")))
 		return scan_set_config(after);
 	if (after_word(word, "setseed"))
@@ -231,7 +255,8 @@ static unsigned scan_word(const char *word)
 
 unsigned statement_scan(const char *query)
 {
-	unsigned flags = changes_login(query) ? STATEMENT_CHANGES_LOGIN : 0;
+	unsigned flags = (changes_login(query) ? STATEMENT_CHANGES_LOGIN : 0) |
+			 (sets_seed(query) ? STATEMENT_SEEDS : 0);
 	bool inside_word = false;
 
 	for (const char *byte = query; *byte; byte++) {
@@ -239,8 +264,9 @@ unsigned statement_scan(const char *query)
 
 		if (!inside_word &&
 		    ((lower == 's' && next == 'e') || (lower == 'p' && next == 'g')))
-			flags |= scan_word(byte);
-		inside_word = is_word(*byte);
+			flags |= scan_word(byte, byte > query ? byte[-1] : '\0');
+		/* A dollar may be the end of a quote: $$SET a.b = 1$$. */
+		inside_word = is_word(*byte) && *byte != '$';
 	}
 	return flags;
 }
@@ -254,10 +280,9 @@ void statement_sent(struct session *session, const char *query)
 	if (flags & STATEMENT_CHANGES_LOGIN)
 		pool_login_changed();
 	if (flags & STATEMENT_SHOWS_PID)
-		session->pinned_for_good = "the program asked for its backend's pid";
+		session_pin(session, "has told the program its backend's pid");
 	else if (flags & STATEMENT_SEEDS)
-		session->pinned_for_good = "the program called setseed";
+		session_pin(session, "has called setseed");
 	else if (flags & STATEMENT_SETS_UNKNOWN)
-		session->pinned_for_good =
-		    "the program set a setting whose name is not in the text";
+		session_pin(session, "has set a setting whose name is not in the text");
 }

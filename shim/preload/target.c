@@ -307,36 +307,49 @@ static void add_connect_timeout(struct text *conninfo, const char *asked)
 		    conninfo, "connect_timeout=%ld ", theirs > 0 && theirs < ours ? theirs : ours);
 }
 
-/*
- * What libpq must be told of an option, NULL for nothing. That includes what it would find in the
- * environment: the program may have changed that when the session is attached again. Left to libpq
- * are a named service, whose file ranks above the environment, and the default of sslmode, which is
- * stronger when sslrootcert is "system".
- */
-static const char *merge_told(const struct merge *merge, const PQconninfoOption *option)
-{
-	const char *root = merge_effective(merge, "sslrootcert");
-
-	if (strcmp(option->keyword, "connect_timeout") == 0)
-		return NULL;
-	if (merge_explicit(merge, "service") ||
-	    (strcmp(option->keyword, "sslmode") == 0 && root && strcmp(root, "system") == 0))
-		return merge_explicit(merge, option->keyword);
-	return merge_effective(merge, option->keyword);
-}
-
 static char *merge_to_conninfo(const struct merge *merge)
 {
 	struct text conninfo = {0};
 
-	for (size_t i = 0; i < merge->count; i++) {
-		const char *told = merge_told(merge, &merge->options[i]);
-
-		if (told)
-			add_quoted(&conninfo, merge->options[i].keyword, told);
-	}
+	for (size_t i = 0; i < merge->count; i++)
+		if (merge->explicit_values[i] &&
+		    strcmp(merge->options[i].keyword, "connect_timeout") != 0)
+			add_quoted(&conninfo, merge->options[i].keyword, merge->explicit_values[i]);
 	add_connect_timeout(&conninfo, merge_effective(merge, "connect_timeout"));
 	return text_take(&conninfo);
+}
+
+/*
+ * A session may be attached again when the program has long changed its environment and its service
+ * file: libpq is then told all that it found out by itself when it connected first.
+ */
+void target_resolve(struct target *target, const PGconn *conn)
+{
+	struct text conninfo = {0};
+	char *none = NULL;
+
+	if (target_conninfo(target) != target->conninfo)
+		return;
+	PQconninfoOption *options = REAL(PQconninfo)((PGconn *)conn);
+	for (PQconninfoOption *option = options; option && option->keyword; option++)
+		if (option->val && strcmp(option->keyword, "connect_timeout") != 0 &&
+		    strncmp(option->keyword, "service", strlen("service")) != 0)
+			add_quoted(&conninfo, option->keyword, option->val);
+	REAL(PQconninfoFree)(options);
+	/* Nothing at all where libpq did not find the service. */
+	if (conninfo.length > 0)
+		add_connect_timeout(&conninfo, target->connect_timeout);
+	char *resolved = text_take(&conninfo);
+	if (!__atomic_compare_exchange_n(
+		&target->resolved, &none, resolved, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		free(resolved);
+}
+
+const char *target_conninfo(const struct target *target)
+{
+	const char *resolved = __atomic_load_n(&target->resolved, __ATOMIC_ACQUIRE);
+
+	return resolved ? resolved : target->conninfo;
 }
 
 static char *merge_label(const struct merge *merge)
@@ -371,6 +384,7 @@ static void target_free(struct target *target)
 	}
 	free(target->key);
 	free(target->conninfo);
+	free(target->resolved);
 	free(target->label);
 	free(target->connect_timeout);
 	free(target);

@@ -20,7 +20,8 @@ struct identity {
 struct target {
 	char *key;      /* every option after defaults, and the environment; holds the password */
 	char *shared;   /* the part of it that two who share a backend have in common */
-	char *conninfo; /* every option, for the real PQconnectdb */
+	char *conninfo; /* the explicit options */
+	char *resolved; /* all options, as libpq found them at the first connect; NULL before */
 	char *label;    /* user@host:port/database, for messages */
 	char *connect_timeout;       /* what the program asked for; NULL if nothing */
 	struct identity *identities; /* more than one only where several hosts are named */
@@ -61,6 +62,12 @@ void target_release(struct target *target);
 
 /* Logins have changed: a target that was known to be good may be refused now. */
 void target_doubt_all(void);
+
+/* For the real PQconnectdb; valid as long as the target. */
+const char *target_conninfo(const struct target *target);
+
+/* What libpq made of that, whether it could connect or not; only the first time counts. */
+void target_resolve(struct target *target, const PGconn *conn);
 
 /* The identity of a connected backend; lives as long as the target. */
 const struct identity *target_identify(struct target *target, const PGconn *conn);

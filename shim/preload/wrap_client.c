@@ -61,7 +61,7 @@ int wrap_PQsocket(const PGconn *conn)
 {
 	PASS_THROUGH(PQsocket, (conn));
 	SESSION_CALL(conn, CALL_STATE);
-	if (session->descriptor < 0 && !session->conn)
+	if (!session->conn)
 		session_prepare(session, CALL_ASK);
 	return descriptor_of(session);
 }
@@ -72,7 +72,7 @@ int wrap_PQbackendPID(const PGconn *conn)
 	PASS_THROUGH(PQbackendPID, (conn));
 	SESSION_CALL(conn, CALL_ASK);
 	if (session->state == SESSION_OPEN)
-		session->pinned_for_good = "the program asked for its backend's pid";
+		session_pin(session, "has told the program its backend's pid");
 	return REAL(PQbackendPID)(session->conn);
 }
 
@@ -229,7 +229,7 @@ void *wrap_PQinstanceData(const PGconn *conn, PGEventProc proc)
 static PGconn *encryption_of(struct session *session)
 {
 	if (session->state == SESSION_OPEN)
-		session->pinned_for_good = "the program has its encryption's internals";
+		session->pinned_for_good = "has told the program its encryption's internals";
 	return traced(session);
 }
 

@@ -171,9 +171,12 @@ PGconn *wrap_PQsetdbLogin(const char *pghost, const char *pgport, const char *pg
 	struct target *target = target_find(&request);
 	if (target)
 		return open_session(target, false, __builtin_return_address(0));
+	char *stripped = dbName ? target_strip(dbName) : NULL;
 	process_enter_libpq();
-	PGconn *failed = REAL(PQsetdbLogin)(pghost, pgport, pgoptions, pgtty, dbName, login, pwd);
+	PGconn *failed = REAL(PQsetdbLogin)(
+	    pghost, pgport, pgoptions, pgtty, stripped ? stripped : dbName, login, pwd);
 	process_leave_libpq();
+	free(stripped);
 	return failed_session(failed, NULL, __builtin_return_address(0));
 }
 

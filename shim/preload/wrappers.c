@@ -48,7 +48,7 @@
 #define LIBPQ_USE(result, name, parameters, arguments, extra) \
 	result wrap_##name parameters ATTACHED(CALL_USE, name, parameters, arguments)
 #define LIBPQ_ASK(result, name, parameters, arguments, extra) \
-	result wrap_##name parameters ATTACHED(CALL_ASK, name, parameters, arguments)
+	result wrap_##name parameters ATTACHED(CALL_ASK, name, parameters, arguments, extra)
 #define LIBPQ_SEND(result, name, parameters, arguments, extra) \
 	result wrap_##name parameters ATTACHED( \
 	    CALL_USE, name, parameters, arguments, session->unnamed_statement = false; \
@@ -61,11 +61,12 @@
 
 /*
  * PQprepare's unnamed statement is in no catalog: a session that may still execute one cannot move.
- * Any other statement overwrites it.
+ * PQexec and PQexecParams overwrite it; preparing one that has a name does not.
  */
 static void note_unnamed_statement(struct session *session, const char *statement)
 {
-	session->unnamed_statement = !statement || !statement[0];
+	if (!statement || !statement[0])
+		session->unnamed_statement = true;
 }
 
 PGresult *wrap_PQprepare(

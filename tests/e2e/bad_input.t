@@ -5,9 +5,10 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use PqleashTest;
 use IO::Handle;
+use PqleashTest;
 use Socket;
+use Steps;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -187,18 +188,18 @@ $blackhole = port_of($blackhole);
 sub timeout_message
 {
 	my ($port) = @_;
-	return qq{connection to server at "127.0.0.1", port $port failed: timeout expired\n};
+	return qq{BAD UNKNOWN connection to server at "127.0.0.1", port $port failed: timeout expired\\n};
 }
 
 SKIP: {
 	skip 'connects to a full queue do not wait here', 1 if !$filled;
 	subtest 'a host that cannot be reached' => sub {
-		my @connect = ("$subjects/connects", "host=127.0.0.1 port=$blackhole");
-		my ($seconds, $result) = timed(sub { leashed({}, @connect) });
-		is($result->{out}, timeout_message($blackhole), "libpq's own message");
+		my ($seconds, $result) = timed(sub { play_leashed({}, "open a host=127.0.0.1 port=$blackhole") });
+		is($result->{answers}[0], timeout_message($blackhole), "libpq's own message");
 		cmp_ok($seconds, '>', 4, 'after five seconds');
 		cmp_ok($seconds, '<', 9, '... not much later');
-		is("$result->{status} $result->{err}", '1 ', 'and nothing else');
+		is($result->{err}, '', 'and nothing else');
+		like($result->{counts}, qr/^opened 0, open 0, backends 0/, 'it counts for nothing');
 	};
 }
 
@@ -208,21 +209,20 @@ for my $case ([ 2, '', 1, 5 ], [ 2, 'connect_timeout=60', 1, 5 ], [ 2, 'connect_
 {
 	my ($ours, $theirs, $least, $most) = @$case;
 	subtest "PQLEASH_CONNECT_TIMEOUT=$ours, and the program asks for '$theirs'" => sub {
-		my @connect = ("$subjects/connects", "host=127.0.0.1 port=$silent $theirs");
-		my ($seconds, $result) = timed(sub { leashed({ PQLEASH_CONNECT_TIMEOUT => $ours }, @connect) });
-		is($result->{out}, timeout_message($silent), "libpq's own message");
+		my $open = "open a host=127.0.0.1 port=$silent $theirs";
+		my ($seconds, $result) = timed(sub { play_leashed({ PQLEASH_CONNECT_TIMEOUT => $ours }, $open) });
+		is($result->{answers}[0], timeout_message($silent), "libpq's own message");
 		cmp_ok($seconds, '>', $least, 'not before the smaller time');
 		cmp_ok($seconds, '<', $most, 'nor much later');
 	};
 }
 
 subtest 'PQping of a server that does not answer' => sub {
-	my $script = { STDIN => "ping host=127.0.0.1 port=$silent connect_timeout=2\ncounts\n" };
-	my $direct = direct($script, "$subjects/steps");
-	my $leashed = leashed($script, "$subjects/steps");
-	like($direct->{out}, qr/^1 ping: NO_RESPONSE$/m, 'libpq says that there is none');
-	is((split /\n/, $leashed->{out})[0], (split /\n/, $direct->{out})[0], 'and so it does with the object');
-	like($leashed->{out}, qr/^2 counts: opened 0, open 0, backends 0, peak 0$/m, 'which counts no connection');
+	my $ping = "ping host=127.0.0.1 port=$silent connect_timeout=2";
+	my ($direct, $leashed) = (play_direct($ping), play_leashed({}, $ping));
+	is($direct->{answers}[0], 'NO_RESPONSE', 'libpq says that there is none');
+	is(first_difference($direct, $leashed), '', 'and so it does with the object');
+	like($leashed->{counts}, qr/^opened 0, open 0, backends 0, peak 0$/, 'which counts no connection');
 };
 
 # ---- Surroundings ----
@@ -264,10 +264,10 @@ subtest 'a program that closes its stderr before it connects' => sub {
 
 subtest 'few descriptors' => sub {
 	for my $descriptors (3 .. 16) {
-		my $line = log_size();
 		my $limit = "ulimit -n $descriptors";
-		my $direct = in_shell({}, "$limit; $subjects/connects '' '' ''");
-		my $leashed = in_shell({}, "$limit; \$leash $subjects/connects '' '' ''");
+		my $script = { STDIN => join '', map { "open $_ \nexec $_ SELECT 1\nfinish $_\n" } qw(a b c) };
+		my $direct = in_shell($script, "$limit; $subjects/steps");
+		my $leashed = in_shell($script, "$limit; \$leash $subjects/steps");
 		is("$leashed->{status} $leashed->{out}", "$direct->{status} $direct->{out}", "$descriptors: as without the object");
 	}
 	my $line = log_size();

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use PqleashTest;
+use Steps;
 use Test::More;
 
 in_cluster('--scram');
@@ -129,25 +130,33 @@ for my $end (sort keys %ends) {
 	};
 }
 
+subtest 'a connection of that user is still in use' => sub {
+	new_ann();
+	follows({}, "open super $super" => 'OK IDLE', "open a $ann" => 'OK IDLE',
+		'exec a SELECT current_user' => qr/ann/,
+		"exec super ALTER ROLE ann SET work_mem = '7MB'" => qr/ALTER ROLE/,
+		'exec a SHOW work_mem' => qr/4MB/,
+		'finish a' => undef, "open b $ann" => undef,
+		'exec b SHOW work_mem' => qr/7MB/,
+		"exec super ALTER ROLE ann PASSWORD 'another'" => qr/ALTER ROLE/,
+		'exec b SELECT current_user' => qr/ann/,
+		'finish b' => undef,
+		"open c $ann" => qr/^BAD .*password authentication failed for user "ann"/);
+};
+
 subtest 'passwords' => sub {
 	new_ann();
 	my $line = log_size();
 	my $wrong = $ann =~ s/right/wrong/r;
 	my $none = $ann =~ s/ password=right//r;
-	my $failed = "connection to server FATAL:  password authentication failed for user \"ann\"\n";
-	my $connects = sub {
-		my ($env, @conninfos) = @_;
-		return leashed($env, build_dir() . '/tests/subjects/connects', @conninfos)->{out} =~ s/(to server) .* failed:/$1/gr;
-	};
+	my $refused = qr/^BAD .*password authentication failed for user "ann"/;
+	my @pool_ann = ("open a $ann" => 'OK IDLE', 'exec a SELECT 1' => undef, 'finish a' => undef);
 
-	is($connects->({}, $ann, $wrong, $ann), "connected as ann\n${failed}connected as ann\n",
-		'a wrong one fails although a connection with the right one is in the pool, and does that no harm');
-	is(opened_since($line), 1, 'which is the one that is used again');
-	is($connects->({ PGPASSWORD => 'wrong' }, $ann, $none), "connected as ann\n$failed", 'a wrong one from the environment');
-	like($connects->({ PGPASSWORD => undef }, $ann, $none),
-		qr/\Aconnected as ann\nconnection to server fe_sendauth: no password supplied\n\z/, 'none at all');
-	is($connects->({}, $super, $ann, $super), "connected as postgres\nconnected as ann\nconnected as postgres\n",
-		'and nobody gets the connection of another user');
+	follows({}, @pool_ann, "open b $wrong" => $refused, "open c $ann" => 'OK IDLE', 'exec c SELECT current_user' => qr/ann/);
+	is(opened_since($line), 1, 'a wrong one does no harm to the connection that is in the pool with the right one');
+	follows({ PGPASSWORD => 'wrong' }, @pool_ann, "open b $none" => $refused);
+	follows({ PGPASSWORD => undef }, @pool_ann, "open b $none" => qr/^BAD .*no password supplied/);
+	follows({}, @pool_ann, "open b $super" => undef, 'exec b SELECT current_user' => qr/postgres/);
 };
 
 subtest 'the pool was in use all the time' => sub {

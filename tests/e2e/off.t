@@ -48,6 +48,7 @@ sub calls
 	my $result = run({ LD_PRELOAD => preloads(@$preloads, $counting), COUNTING_LOG => $log, PQLEASH => undef,
 			%$command_env, %$env }, @command);
 	open my $file, '<', $log or die "$log: $!";
+	die "$log: there is no end to these calls" if -s $file > 64 << 20;
 	chomp(my @names = <$file>);
 	unlink $log;
 	return (\@names, $result);

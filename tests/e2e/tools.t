@@ -191,9 +191,19 @@ SELECT 'no more';
 END
 );
 
+# From a file psql says in which line it is, also in front of the server's notices.
+sub script_file
+{
+	my ($name) = @_;
+	open my $file, '>', "$folder/script.sql" or die "$folder: $!";
+	print {$file} $scripts{$name};
+	close $file or die "$folder: $!";
+	return "$folder/script.sql";
+}
+
 for my $name (sort keys %scripts) {
 	subtest "psql: $name" => sub {
-		my $direct = says_the_same({ STDIN => $scripts{$name} }, 'psql', '-X');
+		my $direct = says_the_same({}, 'psql', '-X', '-f', script_file($name));
 		cmp_ok(length($direct->{out} . $direct->{err}), '>', 50, 'it had something to say');
 	};
 }

@@ -1,4 +1,5 @@
-/* Closes its stderr, as some daemons do, and connects: the descriptor's number is then a connection's. */
+/* Closes its stderr, as some daemons do, and connects: the descriptor's number is then a
+ * connection's. */
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 /*
- * Calls what makes and takes a connection with NULL where something should be, and says what comes of it.
+ * Calls what makes and takes a connection with NULL where something should be, and says what comes
+ * of it.
  *
  * usage: nulls connectdb|connectStart|keywords|values|startParams|login|conn
  */

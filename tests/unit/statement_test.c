@@ -152,6 +152,7 @@ static void it_is_remembered_wherever_the_set_stands(void **state)
 	assert_true(remembered("where.third"));
 	REMEMBERS("where.block", "DO $$BEGIN SET where.block = 1; END$$", 0);
 	REMEMBERS("where.string", "DO 'BEGIN EXECUTE ''SET where.string = 1''; END'", 0);
+	REMEMBERS("where.dollar", "DO $$BEGIN EXECUTE $q$SET where.dollar = 1$q$; END$$", 0);
 	REMEMBERS("where.function",
 	    "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET where.function = 1 AS 'SELECT 1'", 0);
 	REMEMBERS("where.comment", "/* x */SET where.comment = 1", 0);
@@ -215,9 +216,8 @@ static void set_is_a_whole_word(void **state)
 {
 	(void)state;
 	REMEMBERS_NOTHING(0, "RESET whole.a", "OFFSET whole.a", "SETX whole.a", "a_set whole.a",
-	    "set_ whole.a", "1set whole.a", "set1 whole.a", "$set whole.a", "set$ whole.a",
-	    "\xc3\xa9set whole.a", "set\xc3\xa9 whole.a", "SETLOCAL whole.a",
-	    "SET LOCALX whole.a = 1");
+	    "set_ whole.a", "1set whole.a", "set1 whole.a", "set$ whole.a", "\xc3\xa9set whole.a",
+	    "set\xc3\xa9 whole.a", "SETLOCAL whole.a", "SET LOCALX whole.a = 1");
 }
 
 /* ---- set_config ---- */
@@ -461,10 +461,10 @@ static void what_cannot_be_moved_pins_the_session(void **state)
 {
 	(void)state;
 	assert_string_equal(
-	    pin_of("SELECT pg_backend_pid()"), "the program asked for its backend's pid");
-	assert_string_equal(pin_of("SELECT setseed(0)"), "the program called setseed");
+	    pin_of("SELECT pg_backend_pid()"), "has told the program its backend's pid");
+	assert_string_equal(pin_of("SELECT setseed(0)"), "has called setseed");
 	assert_string_equal(
-	    pin_of("SET \"a.b\" = 1"), "the program set a setting whose name is not in the text");
+	    pin_of("SET \"a.b\" = 1"), "has set a setting whose name is not in the text");
 }
 
 static void what_can_be_moved_does_not(void **state)

@@ -109,9 +109,9 @@ static const char *told(struct target *target, const char *keyword)
 
 	assert_non_null(target);
 	char *error = NULL;
-	PQconninfoOption *options = libpq_real.PQconninfoParse(target->conninfo, &error);
+	PQconninfoOption *options = libpq_real.PQconninfoParse(target_conninfo(target), &error);
 	if (!options)
-		fail_msg("%s: %s", target->conninfo, error);
+		fail_msg("%s: %s", target_conninfo(target), error);
 	for (PQconninfoOption *option = options; option->keyword; option++)
 		if (strcmp(option->keyword, keyword) == 0 && option->val) {
 			snprintf(value, sizeof value, "%s", option->val);
@@ -307,9 +307,9 @@ static void arrays_that_are_null_have_no_target(void **state)
 static void a_service_that_does_not_exist_is_left_to_libpq(void **state)
 {
 	(void)state;
+	assert_told(find("service=missing"), "service", "missing");
 	setenv("PGSERVICE", "missing", 1);
-	assert_told(find("host=h"), "service", "missing");
-	assert_told(find("service=another"), "service", "another");
+	assert_same(find("host=h"), find("host=h"));
 }
 
 /* ---- What makes a difference ---- */
@@ -511,7 +511,6 @@ static void a_service_of_the_environment_counts_with_its_values(void **state)
 	setenv("PGSERVICE", "s", 1);
 	write_file(".pg_service.conf", "[s]\nport=7\n[t]\nport=7\n", 9);
 	struct target *seven = find("host=h");
-	assert_told(find("host=h"), "port", "7");
 	write_file(".pg_service.conf", "[s]\nport=8\n[t]\nport=7\n", 9);
 	assert_different(seven, find("host=h"));
 }
@@ -536,49 +535,73 @@ static void any_value_survives_quoting(void **state)
 	}
 }
 
+/* The same once libpq has tried to connect, and the environment has changed since. */
+static const char *told_again(const char *conninfo, const char *variable, const char *keyword)
+{
+	struct target *target = find(conninfo);
+	PGconn *conn = libpq_real.PQconnectStart(target_conninfo(target));
+
+	target_resolve(target, conn);
+	libpq_real.PQfinish(conn);
+	setenv(variable, "another", 1);
+	const char *value = told(target, keyword);
+	unsetenv(variable);
+	return value;
+}
+
 static void what_the_environment_said_is_kept(void **state)
 {
 	static const char *const variables[][3] = {{"PGDATABASE", "dbname", "d"},
 	    {"PGUSER", "user", "u"}, {"PGPASSWORD", "password", "p"},
-	    {"PGOPTIONS", "options", "-c geqo=off"}, {"PGHOST", "host", "h"},
-	    {"PGPORT", "port", "7"}, {"PGSSLMODE", "sslmode", "disable"},
-	    {"PGAPPNAME", "application_name", "a"}};
+	    {"PGOPTIONS", "options", "-c geqo=off"}, {"PGPORT", "port", "7"},
+	    {"PGSSLMODE", "sslmode", "disable"}, {"PGAPPNAME", "application_name", "a"}};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(variables); i++) {
 		setenv(variables[i][0], variables[i][2], 1);
-		struct target *target = find("");
-		setenv(variables[i][0], "another", 1);
-		assert_told(target, variables[i][1], variables[i][2]);
-		unsetenv(variables[i][0]);
+		assert_string_equal(
+		    told_again("host=/nonexistent", variables[i][0], variables[i][1]),
+		    variables[i][2]);
 	}
 }
 
 static void what_the_environment_did_not_say_is_not_found_there_later(void **state)
 {
 	(void)state;
-	assert_told(find("user=u"), "dbname", "u");
-	assert_told(find("user=u"), "port", "5432");
-	assert_told(find("user=u"), "options", "");
+	assert_string_equal(told_again("host=/nonexistent user=u", "PGDATABASE", "dbname"), "u");
+	assert_string_equal(told_again("host=/nonexistent user=u", "PGPORT", "port"), "5432");
+	assert_string_equal(told_again("host=/nonexistent user=u", "PGOPTIONS", "options"), "");
+}
+
+static void what_is_asked_for_is_kept(void **state)
+{
+	(void)state;
+	assert_string_equal(
+	    told_again("host=/nonexistent password='it\\'s \\\\'", "X", "password"), "it's \\");
+	assert_string_equal(
+	    told_again("host=/nonexistent connect_timeout=3", "X", "connect_timeout"), "3");
+	assert_string_equal(
+	    told_again("host=/nonexistent connect_timeout=99", "X", "connect_timeout"), "7");
 }
 
 /* The file of a service ranks below what is asked for, and above the environment. */
-static void a_named_service_is_left_to_libpq(void **state)
+static void what_a_service_said_is_kept(void **state)
 {
 	(void)state;
-	setenv("PGPORT", "7", 1);
-	setenv("PGHOST", "h", 1);
-	assert_null(told(find("service=s host=x"), "port"));
-	assert_told(find("service=s host=x"), "host", "x");
-	assert_told(find("service=s host=x"), "service", "s");
+	write_file(".pg_service.conf", "[s]\nhost=/nonexistent\nport=7\nuser=u\n", 9);
+	setenv("PGPORT", "8", 1);
+	assert_null(told(find("service=s user=x"), "port"));
+	assert_string_equal(told_again("service=s user=x", "HOME", "port"), "7");
+	setenv("HOME", folder, 1);
+	assert_string_equal(told_again("service=s user=x", "HOME", "user"), "x");
+	setenv("HOME", folder, 1);
+	assert_null(told_again("service=s", "HOME", "service"));
 }
 
-/* libpq takes sslmode=verify-full by default then, and refuses a weaker one that is asked for. */
-static void the_default_of_sslmode_is_left_to_libpq_where_it_is_stronger(void **state)
+static void a_service_that_is_not_found_is_looked_for_again(void **state)
 {
 	(void)state;
-	assert_null(told(find("sslrootcert=system"), "sslmode"));
-	assert_told(find("sslrootcert=system sslmode=verify-full"), "sslmode", "verify-full");
+	assert_string_equal(told_again("service=s", "X", "service"), "s");
 }
 
 static void our_connect_timeout_holds_unless_the_programs_is_shorter(void **state)
@@ -760,8 +783,9 @@ int main(void)
 	    TEST(any_value_survives_quoting),
 	    TEST(what_the_environment_said_is_kept),
 	    TEST(what_the_environment_did_not_say_is_not_found_there_later),
-	    TEST(a_named_service_is_left_to_libpq),
-	    TEST(the_default_of_sslmode_is_left_to_libpq_where_it_is_stronger),
+	    TEST(what_is_asked_for_is_kept),
+	    TEST(what_a_service_said_is_kept),
+	    TEST(a_service_that_is_not_found_is_looked_for_again),
 	    TEST(our_connect_timeout_holds_unless_the_programs_is_shorter),
 	    TEST(a_timeout_that_libpq_refuses_is_left_to_it),
 	    TEST(the_program_may_be_shown_the_timeout_it_asked_for),

@@ -40,7 +40,8 @@ static void write_name(const char *name)
 
 /*
  * Under a name of our own, so that no header's prototype is in the way; the linker sees libpq's. A
- * function that this libpq lacks is called by nobody but pqleash, which believes it to be there.
+ * function that this libpq lacks is called by nobody but pqleash, which believes it to be there;
+ * one that leads back here was looked up from somewhere else.
  */
 #define LIBPQ(kind, result, name, parameters, arguments, extra) \
 	__attribute__((visibility("default"))) result counted_##name parameters __asm__(#name); \
@@ -51,6 +52,8 @@ static void write_name(const char *name)
 			*(void **)&next = dlsym(RTLD_NEXT, #name); \
 		if (!next) \
 			return (result)0; \
+		if (next == counted_##name) \
+			abort(); \
 		write_name(#name); \
 		return next arguments; \
 	}
