@@ -109,9 +109,7 @@ static void begin(struct backend *backend, struct target *target)
 bool backend_open(struct backend *backend, struct target *target)
 {
 	begin(backend, target);
-	process_enter_libpq();
 	backend->conn = REAL(PQconnectdb)(target_conninfo(target));
-	process_leave_libpq();
 	target_resolve(target, backend->conn);
 	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
 		return false;
@@ -123,9 +121,7 @@ bool backend_open(struct backend *backend, struct target *target)
 bool backend_start(struct backend *backend, struct target *target)
 {
 	begin(backend, target);
-	process_enter_libpq();
 	backend->conn = REAL(PQconnectStart)(target_conninfo(target));
-	process_leave_libpq();
 	target_resolve(target, backend->conn);
 	if (!backend->conn || REAL(PQstatus)(backend->conn) == CONNECTION_BAD)
 		return false;
@@ -141,53 +137,74 @@ void backend_started(struct backend *backend)
 	say_debug("opened a backend for %s", backend->target->label);
 }
 
-/* Read until the other side has closed, or the deadline. The server logs and counts until then. */
-static void wait_for_end(int descriptor, long timeout_ms)
+/* Whether the other side has closed; what it still has to say is read and forgotten. */
+static bool has_closed(int descriptor)
 {
-	int64_t deadline = process_clock_ms() + timeout_ms;
 	char rest[4096];
+	ssize_t got;
 
-	shutdown(descriptor, SHUT_WR);
-	for (;;) {
+	do
+		got = recv(descriptor, rest, sizeof rest, MSG_DONTWAIT);
+	while (got > 0);
+	return got == 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+/* Until the other side has closed, or the deadline. The server logs and counts until then. */
+static void wait_for_end(int descriptor, int64_t deadline_ms)
+{
+	while (!has_closed(descriptor)) {
 		struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
-		int64_t left = deadline - process_clock_ms();
+		int64_t left = deadline_ms - process_clock_ms();
 
 		if (left <= 0 || (poll(&wanted, 1, (int)left) < 0 && errno != EINTR))
 			return;
-		if (!wanted.revents)
-			continue;
-		ssize_t got = recv(descriptor, rest, sizeof rest, MSG_DONTWAIT);
-		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-			return;
 	}
+}
+
+void backend_let_go(struct backend *backend)
+{
+	int saved_errno = errno;
+
+	if (backend->conn) {
+		int descriptor = REAL(PQsocket)(backend->conn);
+
+		if (descriptor >= 0)
+			backend->ending = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+		REAL(PQfinish)(backend->conn);
+		backend->conn = NULL;
+		if (backend->ending >= 0)
+			shutdown(backend->ending, SHUT_WR);
+		backend->ends_ms = process_clock_ms() + settings()->connect_timeout_ms;
+		say_debug("closed a backend for %s", backend->target->label);
+	}
+	target_release(backend->target);
+	backend->target = NULL;
+	errno = saved_errno;
+}
+
+bool backend_has_ended(struct backend *backend, int64_t wait_until_ms)
+{
+	int saved_errno = errno;
+
+	if (backend->ending >= 0) {
+		if (wait_until_ms > 0)
+			wait_for_end(backend->ending,
+			    wait_until_ms < backend->ends_ms ? wait_until_ms : backend->ends_ms);
+		if (!has_closed(backend->ending) && process_clock_ms() < backend->ends_ms) {
+			errno = saved_errno;
+			return false;
+		}
+		close(backend->ending);
+		backend->ending = -1;
+	}
+	errno = saved_errno;
+	return true;
 }
 
 void backend_close(struct backend *backend)
 {
-	int saved_errno = errno;
-	struct target *target = backend->target;
-
-	if (backend->conn) {
-		int descriptor = REAL(PQsocket)(backend->conn);
-		int watch = descriptor < 0 ? -1 : fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
-
-		REAL(PQfinish)(backend->conn);
-		backend->conn = NULL;
-		if (watch >= 0) {
-			wait_for_end(watch, settings()->connect_timeout_ms);
-			close(watch);
-		}
-		say_debug("closed a backend for %s", target->label);
-	}
-	backend->target = NULL;
-	target_release(target);
-	errno = saved_errno;
-}
-
-void backend_drop(struct backend *backend)
-{
-	REAL(PQfinish)(backend->conn);
-	backend->conn = NULL;
+	backend_let_go(backend);
+	backend_has_ended(backend, INT64_MAX);
 }
 
 void backend_abandon(struct backend *backend)

@@ -15,6 +15,7 @@ enum backend_state {
 	BACKEND_TAKEN, /* somebody is opening, closing, resetting or moving it; conn may be NULL */
 	BACKEND_IDLE,  /* in the pool, for anyone with the same target */
 	BACKEND_HELD,  /* a session's */
+	BACKEND_ENDING, /* closed while the server was at work for it: the place is free when that has ended */
 };
 
 struct backend {
@@ -24,6 +25,8 @@ struct backend {
 	struct target *target;
 	struct session *session; /* who holds it */
 	uint64_t idle_since;     /* in the pool's own count of releases */
+	int ending;              /* watches for the server's end; -1 for nothing to watch */
+	int64_t ends_ms;         /* when no more is waited for that */
 	bool reset_pending;      /* DISCARD ALL was sent and not read yet */
 	bool tracing;            /* libpq writes what it exchanges to a file of the program */
 	bool unshared;           /* known by its pid, or changed beyond reset: for nobody else */
@@ -51,8 +54,11 @@ void backend_examine(struct backend *backend);
  * empty. */
 void backend_close(struct backend *backend);
 
-/* Only close its connection, without waiting. */
-void backend_drop(struct backend *backend);
+/* Close it, as PQfinish does, without waiting; then see whether its server process has ended by now. */
+void backend_let_go(struct backend *backend);
+
+/* Waits until then at most, and never longer than the connect timeout after the close; 0 does not wait. */
+bool backend_has_ended(struct backend *backend, int64_t wait_until_ms);
 
 /* Begin the reset of a backend that a session has given up; false when it must be closed instead.
  */

@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <link.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,35 @@ static void keep_loaded(void *address)
 		dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+/* Where libpq's own code lies; written before the table is published. */
+static uintptr_t code_begin, code_end;
+
+static int find_code(struct dl_phdr_info *object, size_t size, void *address)
+{
+	uintptr_t begin = UINTPTR_MAX, end = 0;
+
+	(void)size;
+	for (int i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+		uintptr_t start = object->dlpi_addr + segment->p_vaddr;
+
+		if (segment->p_type != PT_LOAD)
+			continue;
+		begin = start < begin ? start : begin;
+		end = start + segment->p_memsz > end ? start + segment->p_memsz : end;
+	}
+	if ((uintptr_t)address < begin || (uintptr_t)address >= end)
+		return 0;
+	code_begin = begin;
+	code_end = end;
+	return 1;
+}
+
+bool libpq_calls(const void *caller)
+{
+	return (uintptr_t)caller >= code_begin && (uintptr_t)caller < code_end;
+}
+
 static bool resolve_from(void *handle)
 {
 	void *connect = look_up(handle, "PQconnectdb");
@@ -98,6 +128,7 @@ static bool resolve_from(void *handle)
 	if (!connect)
 		return false;
 	keep_loaded(connect);
+	dl_iterate_phdr(find_code, connect);
 	struct libpq_functions *functions = malloc(sizeof *functions);
 	if (!functions) {
 		say("no memory for the table of libpq's functions; the program cannot go on");

@@ -56,6 +56,9 @@ const struct libpq_functions *libpq_resolve(void *caller);
  */
 void libpq_adopt(void *handle);
 
+/* Whether an address is in the code of the libpq whose functions these are: libpq calls itself. */
+bool libpq_calls(const void *caller);
+
 #pragma GCC visibility pop
 
 /*

@@ -101,12 +101,36 @@ static struct backend *take_idle(const struct target *target)
 	return best;
 }
 
+/* Under the lock. */
+static void remove_place(struct backend *backend)
+{
+	struct backend **link = &backends;
+
+	while (*link != backend)
+		link = &(*link)->next;
+	*link = backend->next;
+	count--;
+	free(backend);
+}
+
+/* Places whose server processes have ended meanwhile are free. */
+static void remove_ended(void)
+{
+	for (struct backend *next, *backend = backends; backend; backend = next) {
+		next = backend->next;
+		if (backend->state == BACKEND_ENDING && backend_has_ended(backend, 0))
+			remove_place(backend);
+	}
+}
+
 static struct backend *take_room(void)
 {
+	remove_ended();
 	struct backend *backend = count < limit_now() ? calloc(1, sizeof *backend) : NULL;
 
 	if (!backend)
 		return NULL;
+	backend->ending = -1;
 	backend->next = backends;
 	backends = backend;
 	count++;
@@ -259,6 +283,27 @@ static void stop_waiting(const struct wait *wait)
 		__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
 }
 
+/* A place that will be free as soon as its server process has ended; false when none was in time. */
+static bool wait_for_ending(int64_t deadline_ms)
+{
+	struct backend *ending = NULL;
+
+	lock_pool();
+	for (struct backend *backend = backends; backend && !ending; backend = backend->next)
+		if (backend->state == BACKEND_ENDING)
+			ending = backend;
+	if (ending)
+		ending->state = BACKEND_TAKEN;
+	unlock_pool();
+	if (!ending)
+		return false;
+	bool ended = backend_has_ended(ending, deadline_ms);
+	lock_pool();
+	ending->state = BACKEND_ENDING;
+	unlock_pool();
+	return ended;
+}
+
 /* The order in which sessions are given up: lower goes first, -1 never. */
 static int reclaim_rank(const struct session *holder)
 {
@@ -382,7 +427,7 @@ struct backend *pool_acquire(struct session *session, char **error)
 		unlock_pool();
 		if (!taken)
 			taken = take_by_parking(session);
-	} while (!taken && wait_for_release(&wait));
+	} while (!taken && (wait_for_ending(wait.deadline_ms) || wait_for_release(&wait)));
 	stop_waiting(&wait);
 	if (!taken)
 		taken = take_by_reclaiming(session, began);
@@ -402,22 +447,33 @@ void pool_hold(struct backend *backend, struct session *session)
 	unlock_pool();
 }
 
+/*
+ * A server process at rest ends at once when it is told to, and is waited for. One that is at work, or that has
+ * not accepted us yet, ends when it likes: nobody is made to wait who does not need its place.
+ */
+static bool is_at_rest(const struct backend *backend)
+{
+	return !backend->conn ||
+	       (REAL(PQstatus)(backend->conn) == CONNECTION_OK &&
+		   REAL(PQtransactionStatus)(backend->conn) != PQTRANS_ACTIVE);
+}
+
 void pool_give_up(struct backend *backend)
 {
+	bool may_wait = is_at_rest(backend);
+
 	lock_pool();
 	backend->state = BACKEND_TAKEN;
 	backend->session = NULL;
 	unlock_pool();
-	backend_close(backend);
+	backend_let_go(backend);
+	bool ended = backend_has_ended(backend, may_wait ? INT64_MAX : 0);
 	lock_pool();
-	for (struct backend **link = &backends; *link; link = &(*link)->next)
-		if (*link == backend) {
-			*link = backend->next;
-			break;
-		}
-	count--;
+	if (ended)
+		remove_place(backend);
+	else
+		backend->state = BACKEND_ENDING;
 	unlock_pool();
-	free(backend);
 	pool_wake();
 }
 
@@ -490,15 +546,6 @@ uint64_t pool_generation(void)
 	return __atomic_load_n(&generation, __ATOMIC_RELAXED);
 }
 
-/* A statement that still runs is not waited for: the server ends it when it likes, as without us.
- */
-static void give_up_at_exit(struct backend *backend)
-{
-	if (REAL(PQtransactionStatus)(backend->conn) == PQTRANS_ACTIVE)
-		backend_drop(backend);
-	pool_give_up(backend);
-}
-
 void pool_close_all(bool only_encrypted)
 {
 	struct session *holder;
@@ -508,7 +555,7 @@ void pool_close_all(bool only_encrypted)
 	while ((holder = next_holder(NULL, used, &used))) {
 		if (!only_encrypted || REAL(PQsslInUse)(holder->conn)) {
 			session_exit(holder);
-			give_up_at_exit(session_detach(holder));
+			pool_give_up(session_detach(holder));
 		}
 		stop_moving(holder);
 	}

@@ -15,7 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static __thread int inside_libpq __attribute__((tls_model("initial-exec")));
 static pid_t owner; /* the process whose backends are in the pool; 0 before the first */
 
 int64_t process_clock_ms(void)
@@ -29,21 +28,6 @@ int64_t process_clock_ms(void)
 bool process_has_threads(void)
 {
 	return !__libc_single_threaded;
-}
-
-void process_enter_libpq(void)
-{
-	inside_libpq++;
-}
-
-void process_leave_libpq(void)
-{
-	inside_libpq--;
-}
-
-bool process_in_libpq(void)
-{
-	return inside_libpq > 0;
 }
 
 void process_notice_fork(void)

@@ -11,14 +11,6 @@ int64_t process_clock_ms(void);
 /* Whether another thread exists, so that waiting for one makes sense. */
 bool process_has_threads(void);
 
-/*
- * While the real libpq connects, the wrappers it calls itself must pass everything through: between
- * these two this thread gets no sessions. They nest.
- */
-void process_enter_libpq(void);
-void process_leave_libpq(void);
-bool process_in_libpq(void);
-
 /* The first backend is open: register the exit handler now, to run before OpenSSL's own. */
 void process_first_backend(void);
 

@@ -58,11 +58,11 @@ static void reserve(void)
 	say("no address space for sessions; every connection is passed through");
 }
 
-bool session_leashed(void)
+bool session_leashed(const void *caller)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	if (!settings()->on || process_in_libpq())
+	if (!settings()->on || libpq_calls(caller))
 		return false;
 	pthread_once(&once, reserve);
 	return session_span > 0;
@@ -205,9 +205,7 @@ void session_set_error(struct session *session, char *message)
  * documents. */
 static PGconn *make_dead_connection(void)
 {
-	process_enter_libpq();
 	PGconn *dead = REAL(PQconnectStart)("pqleash=dead");
-	process_leave_libpq();
 	return dead;
 }
 
@@ -572,9 +570,7 @@ static void start_failed(struct session *session)
 PostgresPollingStatusType session_poll(struct session *session)
 {
 	if (session->state == SESSION_STARTING) {
-		process_enter_libpq();
 		PostgresPollingStatusType status = REAL(PQconnectPoll)(session->conn);
-		process_leave_libpq();
 		/* libpq may have gone on to the next address, and another socket. */
 		descriptor_follow(session);
 		if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)

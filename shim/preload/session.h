@@ -145,8 +145,12 @@ static inline void session_leave(struct call *call)
 	    session_enter(conn_, __builtin_frame_address(0), kind_); \
 	struct session *const session = call_.session
 
-/* Whether connections of this process become sessions at all; settles it for the process's life. */
-bool session_leashed(void);
+/*
+ * Whether a call that makes a connection makes a session. Not when the object is off, nor when libpq
+ * itself is the caller: PQconnectdb and PQping call PQconnectStart through the PLT.
+ *   caller  where the wrapper returns to
+ */
+bool session_leashed(const void *caller);
 
 /* A new session, entered by nobody; NULL when there is no room for one more. */
 struct session *session_new(void *opened_by);

@@ -5,6 +5,7 @@
  * seen.
  */
 #include "statement.h"
+#include "backend.h"
 #include "pool.h"
 #include "session.h"
 
@@ -250,6 +251,8 @@ static unsigned scan_word(const char *word, char before)
 		return STATEMENT_SEEDS;
 	if (after_word(word, "pg_backend_pid"))
 		return STATEMENT_SHOWS_PID;
+	if (after_word(word, "dblink_connect") || after_word(word, "dblink_connect_u"))
+		return STATEMENT_LINKS;
 	return 0;
 }
 
@@ -263,7 +266,8 @@ unsigned statement_scan(const char *query)
 		char lower = (char)(*byte | 0x20), next = (char)(byte[1] | 0x20);
 
 		if (!inside_word &&
-		    ((lower == 's' && next == 'e') || (lower == 'p' && next == 'g')))
+		    ((lower == 's' && next == 'e') || (lower == 'p' && next == 'g') ||
+			(lower == 'd' && next == 'b')))
 			flags |= scan_word(byte, byte > query ? byte[-1] : '\0');
 		/* A dollar may be the end of a quote: $$SET a.b = 1$$. */
 		inside_word = is_word(*byte) && *byte != '$';
@@ -285,4 +289,9 @@ void statement_sent(struct session *session, const char *query)
 		session_pin(session, "has called setseed");
 	else if (flags & STATEMENT_SETS_UNKNOWN)
 		session_pin(session, "has set a setting whose name is not in the text");
+	else if (flags & STATEMENT_LINKS)
+		session_pin(session, "has opened a connection with dblink");
+	/* DISCARD ALL does not undo these: no other session may have the backend afterwards. */
+	if (session->backend && (flags & ~(STATEMENT_CHANGES_LOGIN | STATEMENT_SHOWS_PID)))
+		session->backend->never_reset = true;
 }

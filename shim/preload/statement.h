@@ -13,6 +13,7 @@ enum {
 	STATEMENT_SHOWS_PID = 2,    /* the program learns its backend's pid */
 	STATEMENT_SEEDS = 4,        /* setseed: the random state cannot be read back */
 	STATEMENT_SETS_UNKNOWN = 8, /* set_config of a name that is not in the text */
+	STATEMENT_LINKS = 16,       /* dblink_connect: a connection that DISCARD ALL leaves open */
 };
 
 /* What a text of SQL does, as flags; remembers the custom settings it names. Any thread, no server.

@@ -83,9 +83,7 @@ static PGconn *connect_conninfo(
 	if (target)
 		return open_session(target, start_only, caller);
 	char *stripped = target_strip(conninfo);
-	process_enter_libpq();
 	PGconn *failed = refuse(stripped ? stripped : conninfo);
-	process_leave_libpq();
 	free(stripped);
 	return failed_session(failed, NULL, caller);
 }
@@ -93,7 +91,7 @@ static PGconn *connect_conninfo(
 PGconn *wrap_PQconnectdb(const char *conninfo)
 {
 	RESOLVE();
-	if (!session_leashed())
+	if (!session_leashed(__builtin_return_address(0)))
 		return REAL(PQconnectdb)(conninfo);
 	return connect_conninfo(conninfo, REAL(PQconnectdb), false, __builtin_return_address(0));
 }
@@ -101,7 +99,7 @@ PGconn *wrap_PQconnectdb(const char *conninfo)
 PGconn *wrap_PQconnectStart(const char *conninfo)
 {
 	RESOLVE();
-	if (!session_leashed())
+	if (!session_leashed(__builtin_return_address(0)))
 		return REAL(PQconnectStart)(conninfo);
 	return connect_conninfo(conninfo, REAL(PQconnectStart), true, __builtin_return_address(0));
 }
@@ -119,10 +117,8 @@ static PGconn *connect_arrays(
 		return open_session(target, start_only, caller);
 	char *stripped;
 	const char **values = strip_values(request, &stripped);
-	process_enter_libpq();
 	PGconn *failed =
 	    refuse(request->keywords, values ? values : request->values, request->expand_dbname);
-	process_leave_libpq();
 	free(stripped);
 	free(values);
 	return failed_session(failed, NULL, caller);
@@ -135,7 +131,7 @@ PGconn *wrap_PQconnectdbParams(
 	    .keywords = keywords, .values = values, .expand_dbname = expand_dbname};
 
 	RESOLVE();
-	if (!session_leashed())
+	if (!session_leashed(__builtin_return_address(0)))
 		return REAL(PQconnectdbParams)(keywords, values, expand_dbname);
 	return connect_arrays(
 	    &request, REAL(PQconnectdbParams), false, __builtin_return_address(0));
@@ -148,7 +144,7 @@ PGconn *wrap_PQconnectStartParams(
 	    .keywords = keywords, .values = values, .expand_dbname = expand_dbname};
 
 	RESOLVE();
-	if (!session_leashed())
+	if (!session_leashed(__builtin_return_address(0)))
 		return REAL(PQconnectStartParams)(keywords, values, expand_dbname);
 	return connect_arrays(
 	    &request, REAL(PQconnectStartParams), true, __builtin_return_address(0));
@@ -166,16 +162,14 @@ PGconn *wrap_PQsetdbLogin(const char *pghost, const char *pgport, const char *pg
 	    .password = pwd};
 
 	RESOLVE();
-	if (!session_leashed())
+	if (!session_leashed(__builtin_return_address(0)))
 		return REAL(PQsetdbLogin)(pghost, pgport, pgoptions, pgtty, dbName, login, pwd);
 	struct target *target = target_find(&request);
 	if (target)
 		return open_session(target, false, __builtin_return_address(0));
 	char *stripped = dbName ? target_strip(dbName) : NULL;
-	process_enter_libpq();
 	PGconn *failed = REAL(PQsetdbLogin)(
 	    pghost, pgport, pgoptions, pgtty, stripped ? stripped : dbName, login, pwd);
-	process_leave_libpq();
 	free(stripped);
 	return failed_session(failed, NULL, __builtin_return_address(0));
 }
@@ -233,10 +227,8 @@ void wrap_PQfinish(PGconn *conn)
 PGPing wrap_PQping(const char *conninfo)
 {
 	RESOLVE();
-	char *stripped = conninfo && session_leashed() ? target_strip(conninfo) : NULL;
-	process_enter_libpq();
+	char *stripped = conninfo && session_leashed(__builtin_return_address(0)) ? target_strip(conninfo) : NULL;
 	PGPing ping = REAL(PQping)(stripped ? stripped : conninfo);
-	process_leave_libpq();
 	free(stripped);
 	return ping;
 }
@@ -249,11 +241,9 @@ PGPing wrap_PQpingParams(const char *const *keywords, const char *const *values,
 	const char **ours = NULL;
 
 	RESOLVE();
-	if (keywords && values && session_leashed())
+	if (keywords && values && session_leashed(__builtin_return_address(0)))
 		ours = strip_values(&request, &stripped);
-	process_enter_libpq();
 	PGPing ping = REAL(PQpingParams)(keywords, ours ? ours : values, expand_dbname);
-	process_leave_libpq();
 	free(stripped);
 	free(ours);
 	return ping;
@@ -263,7 +253,7 @@ PGPing wrap_PQpingParams(const char *const *keywords, const char *const *values,
 PQconninfoOption *wrap_PQconninfoParse(const char *conninfo, char **errmsg)
 {
 	RESOLVE();
-	if (!conninfo || !session_leashed())
+	if (!conninfo || !session_leashed(__builtin_return_address(0)))
 		return REAL(PQconninfoParse)(conninfo, errmsg);
 	char *stripped = target_strip(conninfo);
 	PQconninfoOption *options = REAL(PQconninfoParse)(stripped ? stripped : conninfo, errmsg);

@@ -87,13 +87,13 @@ subtest 'a session that is used after it was finished goes on as a new one' => s
 	my $result = follows({ PQLEASH_LIMIT => 1 }, 'open a ' => 'OK IDLE', q(exec a SET app.v = 'secret') => undef, 'exec a CREATE TEMP TABLE t ()' => undef,
 		'verbosity a 2' => 'was 1', 'finish a' => '', 'counts' => 'opened 1, open 0, backends 1, peak 1',
 		q(exec a SELECT current_setting('app.v', true), to_regclass('pg_temp.t')) => "PGRES_TUPLES_OK SELECT 1 \n  <NULL>|<NULL>",
-		'counts' => 'opened 1, open 1, backends 1, peak 1', 'status a' => 'OK IDLE', 'verbosity a 1' => 'was 1', 'info a' => qr/^db=postgres user=postgres /,
+		'counts' => 'opened 1, open 1, backends 1, peak 1', 'status a' => 'OK IDLE', 'verbosity a 1' => 'was 1', 'info a' => qr/^ db=postgres user=postgres /,
 		q(exec a SELECT 'alive') => $alive, 'finish a' => '', 'counts' => 'opened 1, open 0, backends 1, peak 1', 'open b ' => 'OK IDLE', q(exec b SELECT 'alive') => $alive);
 	said($result, '2 connections opened, 1 never finished, 1 used after finish, 0 finished twice, 0 lost; at most 1 at the server at once');
 };
 
 for my $first (
-	[ 'status' => 'OK IDLE' ], [ 'error' => '' ], [ 'info' => qr/^db=postgres user=postgres / ], [ 'parameter' => 'client_encoding=UTF8', 'client_encoding' ],
+	[ 'status' => 'OK IDLE' ], [ 'error' => '' ], [ 'info' => qr/^ db=postgres user=postgres / ], [ 'parameter' => ' client_encoding=UTF8', 'client_encoding' ],
 	[ 'escape' => q('it''s'), q(it's) ], [ 'prepare' => 'PGRES_COMMAND_OK', 'p SELECT 1' ], [ 'send' => '1', 'SELECT 1' ], [ 'socket' => 'the same number, a socket' ],
 	[ 'reset' => 'OK IDLE' ], [ 'reset_start' => 'OK IDLE' ], [ 'results' => 'none' ], [ 'notifies' => '' ], [ 'is_nonblocking' => 'is 0' ], [ 'notices' => 'was off', 'on' ],
 	[ 'pid' => 'pid' ], [ 'encoding' => '0', 'LATIN1' ])

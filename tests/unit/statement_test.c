@@ -289,6 +289,15 @@ static void pg_backend_pid_is_seen(void **state)
 	    "SELECT pg_backend_pid\xc3\xa9()", "SELECT pg_blocking_pids(1)");
 }
 
+static void dblink_connect_is_seen(void **state)
+{
+	(void)state;
+	ALL_GIVE(STATEMENT_LINKS, "SELECT dblink_connect('dbname=other')",
+	    "select public.DBLINK_CONNECT_U ('a', 'b')");
+	ALL_GIVE(0, "SELECT * FROM dblink('a', 'SELECT 1') AS t (a int)",
+	    "SELECT dblink_disconnect('a')", "SELECT my_dblink_connect()");
+}
+
 static void setseed_is_seen(void **state)
 {
 	(void)state;
@@ -499,6 +508,7 @@ int main(void)
 	    cmocka_unit_test(a_computed_name_is_flagged),
 	    cmocka_unit_test(set_config_is_a_whole_word),
 	    cmocka_unit_test(pg_backend_pid_is_seen),
+	    cmocka_unit_test(dblink_connect_is_seen),
 	    cmocka_unit_test(setseed_is_seen),
 	    cmocka_unit_test(several_things_are_seen_in_one_text),
 	    cmocka_unit_test(an_ordinary_statement_is_nothing),

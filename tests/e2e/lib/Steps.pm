@@ -85,7 +85,7 @@ sub _play
 	my @answers = split /^\d+ /m, $result->{out};
 	shift @answers;    # nothing stands before the first
 	for my $answer (@answers) {
-		$answer =~ s/^\w+(?: \S+)?: *//;
+		$answer =~ s/^\w+(?: \S+)?: ?//;
 		$answer =~ s/\s+\z//;
 	}
 	$result->{counts} = $answers[@commands];
