@@ -12,10 +12,11 @@
 struct session;
 
 enum backend_state {
-	BACKEND_TAKEN, /* somebody is opening, closing, resetting or moving it; conn may be NULL */
-	BACKEND_IDLE,  /* in the pool, for anyone with the same target */
-	BACKEND_HELD,  /* a session's */
-	BACKEND_ENDING, /* closed while the server was at work for it: the place is free when that has ended */
+	BACKEND_TAKEN,  /* somebody is opening, closing, resetting or moving it; conn may be NULL */
+	BACKEND_IDLE,   /* in the pool, for anyone with the same target */
+	BACKEND_HELD,   /* a session's */
+	BACKEND_ENDING, /* closed while the server was at work for it: the place is free when that
+			   has ended */
 };
 
 struct backend {
@@ -54,10 +55,12 @@ void backend_examine(struct backend *backend);
  * empty. */
 void backend_close(struct backend *backend);
 
-/* Close it, as PQfinish does, without waiting; then see whether its server process has ended by now. */
+/* Close it, as PQfinish does, without waiting; then see whether its server process has ended by
+ * now. */
 void backend_let_go(struct backend *backend);
 
-/* Waits until then at most, and never longer than the connect timeout after the close; 0 does not wait. */
+/* Waits until then at most, and never longer than the connect timeout after the close; 0 does not
+ * wait. */
 bool backend_has_ended(struct backend *backend, int64_t wait_until_ms);
 
 /* Begin the reset of a backend that a session has given up; false when it must be closed instead.

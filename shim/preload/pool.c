@@ -283,7 +283,8 @@ static void stop_waiting(const struct wait *wait)
 		__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
 }
 
-/* A place that will be free as soon as its server process has ended; false when none was in time. */
+/* A place that will be free as soon as its server process has ended; false when none was in time.
+ */
 static bool wait_for_ending(int64_t deadline_ms)
 {
 	struct backend *ending = NULL;
@@ -448,14 +449,14 @@ void pool_hold(struct backend *backend, struct session *session)
 }
 
 /*
- * A server process at rest ends at once when it is told to, and is waited for. One that is at work, or that has
- * not accepted us yet, ends when it likes: nobody is made to wait who does not need its place.
+ * A server process at rest ends at once when it is told to, and is waited for. One that is at work,
+ * or that has not accepted us yet, ends when it likes: nobody is made to wait who does not need its
+ * place.
  */
 static bool is_at_rest(const struct backend *backend)
 {
-	return !backend->conn ||
-	       (REAL(PQstatus)(backend->conn) == CONNECTION_OK &&
-		   REAL(PQtransactionStatus)(backend->conn) != PQTRANS_ACTIVE);
+	return !backend->conn || (REAL(PQstatus)(backend->conn) == CONNECTION_OK &&
+				     REAL(PQtransactionStatus)(backend->conn) != PQTRANS_ACTIVE);
 }
 
 void pool_give_up(struct backend *backend)

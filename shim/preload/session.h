@@ -146,9 +146,9 @@ static inline void session_leave(struct call *call)
 	struct session *const session = call_.session
 
 /*
- * Whether a call that makes a connection makes a session. Not when the object is off, nor when libpq
- * itself is the caller: PQconnectdb and PQping call PQconnectStart through the PLT.
- *   caller  where the wrapper returns to
+ * Whether a call that makes a connection makes a session. Not when the object is off, nor when
+ * libpq itself is the caller: PQconnectdb and PQping call PQconnectStart through the PLT. caller
+ * where the wrapper returns to
  */
 bool session_leashed(const void *caller);
 

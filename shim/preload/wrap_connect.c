@@ -227,7 +227,9 @@ void wrap_PQfinish(PGconn *conn)
 PGPing wrap_PQping(const char *conninfo)
 {
 	RESOLVE();
-	char *stripped = conninfo && session_leashed(__builtin_return_address(0)) ? target_strip(conninfo) : NULL;
+	char *stripped = conninfo && session_leashed(__builtin_return_address(0))
+			     ? target_strip(conninfo)
+			     : NULL;
 	PGPing ping = REAL(PQping)(stripped ? stripped : conninfo);
 	free(stripped);
 	return ping;
