@@ -360,8 +360,6 @@ static struct backend *take_by_reclaiming(const struct session *asker, uint64_t 
 /* Why a holder cannot move, as far as it can be said without stopping it. */
 static const char *why_held(const struct session *holder)
 {
-	if (__atomic_load_n(&holder->busy, __ATOMIC_RELAXED))
-		return "is running a call";
 	switch (REAL(PQtransactionStatus)(holder->conn)) {
 	case PQTRANS_ACTIVE:
 		return "has a statement or COPY in progress";
@@ -369,6 +367,8 @@ static const char *why_held(const struct session *holder)
 	case PQTRANS_INERROR:
 		return "is in a transaction";
 	default:
+		if (__atomic_load_n(&holder->busy, __ATOMIC_RELAXED))
+			return "is running a call";
 		return holder->pinned ? holder->pinned : "is in use";
 	}
 }
@@ -455,8 +455,9 @@ void pool_hold(struct backend *backend, struct session *session)
  */
 static bool is_at_rest(const struct backend *backend)
 {
-	return !backend->conn || (REAL(PQstatus)(backend->conn) == CONNECTION_OK &&
-				     REAL(PQtransactionStatus)(backend->conn) != PQTRANS_ACTIVE);
+	return !backend->conn || backend->reset_pending ||
+	       (REAL(PQstatus)(backend->conn) == CONNECTION_OK &&
+		   REAL(PQtransactionStatus)(backend->conn) != PQTRANS_ACTIVE);
 }
 
 void pool_give_up(struct backend *backend)
