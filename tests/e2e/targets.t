@@ -298,7 +298,7 @@ subtest 'PQLEASH_DATABASE_URL' => sub {
 		my $result = play_leashed({ PQLEASH_DATABASE_URL => $redirected }, $where[$n] =~ s/NAME/a/r,
 			"exec a SELECT current_database(), current_user, current_setting('application_name')", 'info a');
 		is($result->{answers}[1], "PGRES_TUPLES_OK SELECT 1 \n  other|other|redirected", $where[$n]);
-		like($result->{answers}[2], qr/^db=other user=other host=\Q$socket\E port=$port/, '... and it says so itself');
+		like($result->{answers}[2], qr/^ ?db=other user=other host=\Q$socket\E port=$port/, '... and it says so itself');
 		is(opened_since($line), 1, '... of one connection');
 	}
 };
