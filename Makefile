@@ -20,10 +20,15 @@ COMMAND_SOURCES = $(wildcard shim/command/*.c)
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 SUBJECTS = $(patsubst tests/subjects/%.c,$(BUILD)/tests/subjects/%,$(wildcard tests/subjects/*.c)) \
 	$(patsubst tests/subjects/preloads/%.c,$(BUILD)/tests/subjects/lib%.so,$(wildcard tests/subjects/preloads/*.c)) \
-	$(BUILD)/tests/subjects/legacy $(BUILD)/tests/subjects/steps
+	$(BUILD)/tests/subjects/legacy $(BUILD)/tests/subjects/steps \
+	$(patsubst tests/subjects/corpus/%.c,$(BUILD)/tests/subjects/corpus/%,$(wildcard tests/subjects/corpus/*.c)) \
+	$(patsubst tests/subjects/drivers/%.cpp,$(BUILD)/tests/subjects/drivers/%,$(wildcard tests/subjects/drivers/*.cpp)) \
+	$(patsubst tests/subjects/frameworks/%.c,$(BUILD)/tests/subjects/frameworks/%,$(wildcard tests/subjects/frameworks/*_suite.c)) \
+	$(BUILD)/tests/subjects/plugins/one.so $(BUILD)/tests/subjects/plugins/two.so \
+	$(BUILD)/tests/subjects/sanitized/address $(BUILD)/tests/subjects/sanitized/thread
 PROVE = BUILD=$(BUILD) prove --timer
 
-.PHONY: all subjects unit-tests check check-unit check-e2e check-sanitize check-valgrind demo lint install clean setup FORCE
+.PHONY: all subjects unit-tests check check-unit check-e2e check-sanitize check-thread check-valgrind demo lint install clean setup FORCE
 all: $(BUILD)/libpqleash.so $(BUILD)/pqleash
 
 # What was built with other flags is built again.
@@ -31,8 +36,9 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(COMMON)' | cmp -s - $@ || echo '$(CC) $(COMMON)' > $@
 
-# A tail call keeps the caller that RTLD_NEXT looks at: dlsym.c does not work without it.
-$(BUILD)/preload/dlsym.o: EXTRA = -O2 -foptimize-sibling-calls -fno-sanitize=all
+# A tail call keeps the caller that RTLD_NEXT looks at: dlsym.c does not work without it. A sanitizer's
+# runtime calls dlsym before it is ready for code that it instrumented.
+$(BUILD)/preload/dlsym.o $(BUILD)/preload/elf_symbol.o: EXTRA = -O2 -foptimize-sibling-calls -fno-sanitize=all
 
 $(BUILD)/preload/%.o: shim/preload/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -52,6 +58,25 @@ $(BUILD)/tests/subjects/steps: $(wildcard tests/subjects/steps/*.[ch]) include/p
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) -Iinclude -isystem $(LIBPQ_INCLUDE) -o $@ $(filter %.c,$^) -L$(LIBPQ_LIBDIR) -lpq
 
+$(BUILD)/tests/subjects/drivers/%: tests/subjects/drivers/%.cpp $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 -Wall -Wextra -Wshadow $(CFLAGS) -pthread -o $@ $< -lpqxx -lpq
+
+$(BUILD)/tests/subjects/frameworks/check_suite: FRAMEWORK = $(shell pkgconf --libs check 2>/dev/null || echo -lcheck)
+$(BUILD)/tests/subjects/frameworks/cunit_suite: FRAMEWORK = -lcunit
+$(BUILD)/tests/subjects/frameworks/cmocka_suite: FRAMEWORK = -lcmocka
+$(BUILD)/tests/subjects/frameworks/%: tests/subjects/frameworks/%.c $(wildcard tests/subjects/frameworks/leaky.[ch]) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) -isystem $(LIBPQ_INCLUDE) -o $@ $(filter %.c,$^) -L$(LIBPQ_LIBDIR) -lpq $(FRAMEWORK)
+
+$(BUILD)/tests/subjects/plugins/%.so: tests/subjects/plugins/plugin.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(OBJECT_FLAGS) -shared -o $@ $< -L$(LIBPQ_LIBDIR) -lpq
+
+$(BUILD)/tests/subjects/sanitized/%: tests/subjects/sanitized/leaks.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize=%,$(COMMON)) -fsanitize=$* -isystem $(LIBPQ_INCLUDE) -pthread -o $@ $< -L$(LIBPQ_LIBDIR) -lpq
+
 $(BUILD)/tests/subjects/lib%.so: tests/subjects/preloads/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(OBJECT_FLAGS) -shared -o $@ $<
@@ -66,7 +91,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(OBJECTS) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) -Iinclude -Ishim/preload -isystem $(LIBPQ_INCLUDE) -MMD -pthread -o $@ $< $(OBJECTS) -L$(LIBPQ_LIBDIR) -lpq -lcmocka
 
--include $(wildcard $(BUILD)/preload/*.d $(BUILD)/tests/*/*.d)
+-include $(wildcard $(BUILD)/preload/*.d $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d)
 
 setup:
 	scripts/setup
@@ -92,6 +117,13 @@ check-sanitize:
 	CMOCKA_MESSAGE_OUTPUT=TAP prove --timer -e '' $(patsubst $(BUILD)/%,$(BUILD)/sanitize/%,$(UNIT_TESTS))
 	BUILD=$(BUILD)/sanitize PQLEASH_TEST_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
 		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1 prove --timer $(SANITIZED)
+
+# Every data race in the object is fatal.
+THREADED = $(addprefix $(BUILD)/thread/tests/subjects/,threads queue cancels)
+check-thread:
+	+$(MAKE) BUILD=$(BUILD)/thread SANITIZE=thread CFLAGS='-O1 -g' all $(THREADED)
+	BUILD=$(BUILD)/thread PQLEASH_TEST_PRELOAD=$$($(CC) -print-file-name=libtsan.so) \
+		TSAN_OPTIONS=halt_on_error=1 prove --timer tests/e2e/threads.t tests/e2e/cancel.t
 
 check-valgrind: all subjects
 	scripts/cluster --max-connections 50 -- env PQLEASH=1 LD_PRELOAD=$$PWD/$(BUILD)/libpqleash.so \

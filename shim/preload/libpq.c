@@ -92,11 +92,11 @@ static void keep_loaded(void *address)
 		dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-/* Where libpq's own code lies; written before the table is published. */
-static uintptr_t code_begin, code_end;
-
-static int find_code(struct dl_phdr_info *object, size_t size, void *address)
+/* Where the code lies that PQconnectdb is in. */
+static int find_code(struct dl_phdr_info *object, size_t size, void *found)
 {
+	struct libpq_functions *functions = found;
+	uintptr_t address = (uintptr_t)functions->PQconnectdb;
 	uintptr_t begin = UINTPTR_MAX, end = 0;
 
 	(void)size;
@@ -109,16 +109,19 @@ static int find_code(struct dl_phdr_info *object, size_t size, void *address)
 		begin = start < begin ? start : begin;
 		end = start + segment->p_memsz > end ? start + segment->p_memsz : end;
 	}
-	if ((uintptr_t)address < begin || (uintptr_t)address >= end)
+	if (address < begin || address >= end)
 		return 0;
-	code_begin = begin;
-	code_end = end;
+	functions->code_begin = begin;
+	functions->code_end = end;
 	return 1;
 }
 
 bool libpq_calls(const void *caller)
 {
-	return (uintptr_t)caller >= code_begin && (uintptr_t)caller < code_end;
+	const struct libpq_functions *functions = __atomic_load_n(&published, __ATOMIC_ACQUIRE);
+
+	return functions && (uintptr_t)caller >= functions->code_begin &&
+	       (uintptr_t)caller < functions->code_end;
 }
 
 static bool resolve_from(void *handle)
@@ -128,13 +131,13 @@ static bool resolve_from(void *handle)
 	if (!connect)
 		return false;
 	keep_loaded(connect);
-	dl_iterate_phdr(find_code, connect);
 	struct libpq_functions *functions = malloc(sizeof *functions);
 	if (!functions) {
 		say("no memory for the table of libpq's functions; the program cannot go on");
 		_exit(127);
 	}
 	fill(functions, handle);
+	dl_iterate_phdr(find_code, functions);
 	publish(functions);
 	return true;
 }

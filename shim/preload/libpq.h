@@ -10,6 +10,7 @@
 #include <libpq-events.h>
 #include <libpq-fe.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * In C the wrapper of PQexec is wrap_PQexec, in ELF it is PQexec: so it cannot disagree with the
@@ -23,6 +24,8 @@
 #define LIBPQ_STATE(...) LIBPQ_WRAPPER(__VA_ARGS__)
 #define LIBPQ_SEND(...) LIBPQ_WRAPPER(__VA_ARGS__)
 #define LIBPQ_USE(...) LIBPQ_WRAPPER(__VA_ARGS__)
+#define LIBPQ_ADD(...) LIBPQ_WRAPPER(__VA_ARGS__)
+#define LIBPQ_LOCAL(...) LIBPQ_WRAPPER(__VA_ARGS__)
 #define LIBPQ_ASK(...) LIBPQ_WRAPPER(__VA_ARGS__)
 #define LIBPQ_CALL(result, name, parameters, arguments, extra)
 #include "libpq_table.h"
@@ -36,6 +39,7 @@ struct libpq_functions {
 #include "libpq_table.h"
 #define LIBPQ(kind, result, name, parameters, arguments, extra) bool has_##name;
 #include "libpq_table.h"
+	uintptr_t code_begin, code_end; /* where this libpq's own code lies */
 };
 
 /* Valid once libpq_resolved, and constant from then on. Read them through REAL and HAS. */
