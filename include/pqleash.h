@@ -23,8 +23,10 @@ extern "C" {
 #define PQLEASH_API __attribute__((weak))
 #endif
 
-/* Connections the program has opened so far, in count; those that failed to connect are not
- * included. */
+/*
+ * Connections the program has opened so far, in count; those that failed to connect are not
+ * included.
+ */
 PQLEASH_API unsigned long pqleash_sessions_opened(void);
 
 /* Connections the program has opened and not finished, in count. */

@@ -7,8 +7,9 @@
  *   id        field of struct settings; its long option is the id with dashes
  *   VARIABLE  environment variable without the PQLEASH_ prefix
  *   kind      NUMBER (within minimum..maximum), SECONDS (whole or fractional, within
- * minimum..maximum), FLAG (0 or 1), CHOICE (lru, ended, never), NAMES (comma separated), TEXT
- * (anything), URL (never shown) default   as the user would write it; "" where there is none
+ *             minimum..maximum), FLAG (0 or 1), CHOICE (lru, ended, never), NAMES (comma
+ *             separated), TEXT (anything), URL (never shown)
+ *   default   as the user would write it; "" where there is none
  */
 #ifndef PQLEASH_SETTINGS_H
 #define PQLEASH_SETTINGS_H

@@ -35,7 +35,8 @@ static int copy_if_libc(struct dl_phdr_info *loaded, size_t size, void *path)
 	return 1;
 }
 
-/* "x86_64-linux-gnu" where libraries are in folders of that name: libc is. Elsewhere "lib64", say.
+/*
+ * "x86_64-linux-gnu" where libraries are in folders of that name: libc is. Elsewhere "lib64", say.
  */
 static const char *multiarch_folder(char buffer[PATH_MAX])
 {

@@ -10,7 +10,8 @@
 /* Where the object that belongs to this command is; false where there is none. */
 bool object_find(char path[PATH_MAX]);
 
-/* Whether LD_PRELOAD can carry this path: ld.so splits at blanks and colons, and knows no quoting.
+/*
+ * Whether LD_PRELOAD can carry this path: ld.so splits at blanks and colons, and knows no quoting.
  */
 bool ld_preload_carries(const char *path);
 

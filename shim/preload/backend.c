@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -46,10 +47,14 @@ PGresult *backend_query(struct backend *backend, const char *query)
 /* libpq's own functions, which the first caller of PQsetNoticeReceiver expects as the old ones. */
 static void learn_defaults(PGconn *conn)
 {
-	if (defaults.receiver)
-		return;
-	defaults.processor = REAL(PQsetNoticeProcessor)(conn, NULL, NULL);
-	defaults.receiver = REAL(PQsetNoticeReceiver)(conn, NULL, NULL);
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&lock);
+	if (!defaults.receiver) {
+		defaults.processor = REAL(PQsetNoticeProcessor)(conn, NULL, NULL);
+		defaults.receiver = REAL(PQsetNoticeReceiver)(conn, NULL, NULL);
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 /*
@@ -132,7 +137,7 @@ bool backend_start(struct backend *backend, struct target *target)
 void backend_started(struct backend *backend)
 {
 	learn_defaults(backend->conn);
-	backend->target->known_good = true;
+	target_succeeded(backend->target, backend->conn);
 	process_first_backend();
 	say_debug("opened a backend for %s", backend->target->label);
 }
@@ -207,10 +212,30 @@ void backend_close(struct backend *backend)
 	backend_has_ended(backend, INT64_MAX);
 }
 
+void backend_disconnect(struct backend *backend)
+{
+	int descriptor = REAL(PQsocket)(backend->conn);
+
+	if (descriptor < 0)
+		return;
+	shutdown(descriptor, SHUT_WR);
+	wait_for_end(descriptor, process_clock_ms() + settings()->connect_timeout_ms);
+}
+
+void backend_sever(struct backend *backend)
+{
+	backend_hush(backend);
+	backend_disconnect(backend);
+	/* Here libpq sees it. */
+	REAL(PQconsumeInput)(backend->conn);
+}
+
 void backend_abandon(struct backend *backend)
 {
-	/* The connection's memory is left: freeing it through libpq would talk to the parent's
-	 * server process. */
+	/*
+	 * The connection's memory is left: freeing it through libpq would talk to the parent's
+	 * server process.
+	 */
 	int descriptor = REAL(PQsocket)(backend->conn);
 
 	if (descriptor >= 0)
@@ -337,8 +362,10 @@ bool backend_settle(struct backend *backend)
 
 bool backend_refused_for_room(const char *message)
 {
-	/* PostgreSQL, PgBouncer and Supavisor; the SQLSTATE of a refused connect is not to be had
-	 * from libpq. */
+	/*
+	 * PostgreSQL, PgBouncer and Supavisor; the SQLSTATE of a refused connect is not to be had
+	 * from libpq.
+	 */
 	static const char *const refusals[] = {"too many clients already",
 	    "too many connections for", "remaining connection slots are reserved",
 	    "no more connections allowed", "MaxClientsInSessionMode", "max clients reached"};

@@ -39,11 +39,14 @@ struct backend {
 	const char *stains[MOST_CUSTOM_SETTINGS]; /* settings that DISCARD ALL could not remove */
 };
 
-/* Open a connection to the target into an empty backend. False: backend->conn is libpq's failed
- * one, or NULL. */
+/*
+ * Open a connection to the target into an empty backend. False: backend->conn is libpq's failed
+ * one, or NULL.
+ */
 bool backend_open(struct backend *backend, struct target *target);
 
-/* The same in two steps, for PQconnectStart: begin, and adopt once PQconnectPoll says it is ready.
+/*
+ * The same in two steps, for PQconnectStart: begin, and adopt once PQconnectPoll says it is ready.
  */
 bool backend_start(struct backend *backend, struct target *target);
 void backend_started(struct backend *backend);
@@ -51,28 +54,48 @@ void backend_started(struct backend *backend);
 /* Ask it what has to be known before it is reset or captured, unless that is known already. */
 void backend_examine(struct backend *backend);
 
-/* Close it and wait, at most the connect timeout, until the server process has ended. Leaves it
- * empty. */
+/*
+ * Close it and wait, at most the connect timeout, until the server process has ended. Leaves it
+ * empty.
+ */
 void backend_close(struct backend *backend);
 
-/* Close it, as PQfinish does, without waiting; then see whether its server process has ended by
- * now. */
+/*
+ * Close it, as PQfinish does, without waiting; then see whether its server process has ended by
+ * now.
+ */
 void backend_let_go(struct backend *backend);
 
-/* Waits until then at most, and never longer than the connect timeout after the close; 0 does not
- * wait. */
+/*
+ * Waits until then at most, and never longer than the connect timeout after the close; 0 does not
+ * wait.
+ */
 bool backend_has_ended(struct backend *backend, int64_t wait_until_ms);
 
-/* Begin the reset of a backend that a session has given up; false when it must be closed instead.
+/*
+ * End the server process and wait for that, so that libpq's own PQreset may open another in its
+ * place.
+ */
+void backend_disconnect(struct backend *backend);
+
+/* The same, and libpq's connection stays, as one that the server has ended. */
+void backend_sever(struct backend *backend);
+
+/*
+ * Begin the reset of a backend that a session has given up; false when it must be closed instead.
  */
 bool backend_reset(struct backend *backend, bool dirty);
 
-/* Finish a reset that was begun, and see that the connection is alive; false when it must be
- * closed. */
+/*
+ * Finish a reset that was begun, and see that the connection is alive; false when it must be
+ * closed.
+ */
 bool backend_settle(struct backend *backend);
 
-/* Whether this message of a refused connect says that the server or its pooler has no more
- * connections. */
+/*
+ * Whether this message of a refused connect says that the server or its pooler has no more
+ * connections.
+ */
 bool backend_refused_for_room(const char *message);
 
 /* Run a query of our own; no notice of it reaches the program. The caller clears the result. */

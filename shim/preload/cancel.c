@@ -6,6 +6,7 @@
 #include "cancel.h"
 #include "session.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <string.h>
 
@@ -30,6 +31,15 @@ void cancel_forget(struct session *session)
 		REAL(PQfreeCancel)(cancel);
 }
 
+/* What the program has looks like libpq's own, as far as the backend is known. */
+static void show_as(struct session *slot, PGcancel *real)
+{
+	size_t size = real ? malloc_usable_size(real) : 0;
+
+	if (real)
+		memcpy(slot->cancel_image, real, size < CANCEL_IMAGE ? size : CANCEL_IMAGE);
+}
+
 PGcancel *wrap_PQgetCancel(PGconn *conn)
 {
 	RESOLVE();
@@ -48,6 +58,7 @@ PGcancel *wrap_PQgetCancel(PGconn *conn)
 		session->wants_cancel = true;
 		cancel_renew(session);
 	}
+	show_as(slot, __atomic_load_n(&session->cancel, __ATOMIC_SEQ_CST));
 	return (PGcancel *)slot;
 }
 
@@ -70,6 +81,8 @@ static int cancel_now(struct session *session, char *errbuf, int errbufsize)
 	PGcancel *real = __atomic_load_n(&session->cancel, __ATOMIC_SEQ_CST);
 	if (real)
 		done = REAL(PQcancel)(real, errbuf, errbufsize);
+	else
+		session->cancel_kept = true;
 	__atomic_sub_fetch(&session->cancelling, 1, __ATOMIC_SEQ_CST);
 	return done;
 }
@@ -90,6 +103,7 @@ int wrap_PQrequestCancel(PGconn *conn)
 	if (!is_session(conn))
 		return REAL(PQrequestCancel)(conn);
 	SESSION_CALL(conn, CALL_STATE);
+	session->cancel_kept = true;
 	return session->conn ? REAL(PQrequestCancel)(session->conn) : 1;
 }
 

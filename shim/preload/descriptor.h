@@ -2,16 +2,33 @@
 #ifndef DESCRIPTOR_H
 #define DESCRIPTOR_H
 
+#include <stdbool.h>
+
+struct epoll_event;
 struct session;
 
-/* The session's descriptor, made at the first call; -1 as libpq says it when there is no
- * connection. */
+/*
+ * The session's descriptor, made at the first call; -1 as libpq says it when there is no
+ * connection.
+ */
 int descriptor_of(struct session *session);
 
 /* Let it follow the session to its present backend, or to nowhere when it has none. */
 void descriptor_follow(struct session *session);
 
+/* The session awaits a backend: not readable before so long, or descriptor_wake; then for good. */
+void descriptor_await(struct session *session, long within_ms);
+
+/* It is time to call us. Any thread. */
+void descriptor_wake(struct session *session);
+
 /* The session is over: close it, if it is still ours. */
 void descriptor_end(struct session *session);
+
+/*
+ * The program has changed what an epoll instance knows of a descriptor, which may be one of ours.
+ */
+void descriptor_registered(
+    int epoll, int operation, int descriptor, const struct epoll_event *event);
 
 #endif

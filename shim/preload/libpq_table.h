@@ -20,7 +20,9 @@
  *     STATE  asks the backend, or while there is none answers extra, as if healthy and idle
  *     SEND   attaches, and sends the SQL text in query
  *     USE    attaches, and may change the session's state in the server
- *     ASK    attaches, and changes nothing there; extra runs first
+ *     ADD    the same; libpq adds its message, if any, to the last one
+ *     LOCAL  asks libpq alone, and so never waits; forgets the last error, as libpq does since 14
+ *     ASK    attaches, and changes nothing there
  *     CALL   no wrapper: handles results and options, and we call it ourselves
  * Only OWN and CALL have functions that return void.
  */
@@ -61,13 +63,14 @@ LIBPQ(KEPT, char *, PQport, (const PGconn *conn), (conn), port)
 LIBPQ(KEPT, char *, PQtty, (const PGconn *conn), (conn), tty)
 LIBPQ(KEPT, char *, PQoptions, (const PGconn *conn), (conn), options)
 LIBPQ(KEPT, char *, PQservice, (const PGconn *conn), (conn), service) /* only in betas of 18 */
-LIBPQ(KEPT, int, PQserverVersion, (const PGconn *conn), (conn), server_version)
+LIBPQ(OWN, int, PQserverVersion, (const PGconn *conn), (conn), )
 LIBPQ(KEPT, int, PQprotocolVersion, (const PGconn *conn), (conn), protocol_version)
 LIBPQ(KEPT, int, PQfullProtocolVersion, (const PGconn *conn), (conn), full_protocol_version) /* since 18 */
 
 /* Connection status: changes during its life */
-LIBPQ(STATE, ConnStatusType, PQstatus, (const PGconn *conn), (conn), CONNECTION_OK)
-LIBPQ(STATE, PGTransactionStatusType, PQtransactionStatus, (const PGconn *conn), (conn), PQTRANS_IDLE)
+LIBPQ(STATE, ConnStatusType, PQstatus, (const PGconn *conn), (conn),
+	session->state == SESSION_STARTING ? CONNECTION_STARTED : CONNECTION_OK)
+LIBPQ(STATE, PGTransactionStatusType, PQtransactionStatus, (const PGconn *conn), (conn), session_transaction_status(session))
 LIBPQ(STATE, int, PQpipelineStatus, (const PGconn *conn), (conn), 0 /* PQ_PIPELINE_OFF */) /* since 14 */
 LIBPQ(OWN, const char *, PQparameterStatus, (const PGconn *conn, const char *paramName), (conn, paramName), )
 LIBPQ(OWN, char *, PQerrorMessage, (const PGconn *conn), (conn), )
@@ -112,34 +115,34 @@ LIBPQ(USE, PGresult *, PQfn, (PGconn *conn, int fnid, int *result_buf, int *resu
 	const PQArgBlock *args, int nargs), (conn, fnid, result_buf, result_len, result_is_int, args, nargs), )
 
 /* Commands whose result is fetched later */
-LIBPQ(SEND, int, PQsendQuery, (PGconn *conn, const char *query), (conn, query), )
-LIBPQ(SEND, int, PQsendQueryParams, (PGconn *conn, const char *query, int nParams, const Oid *paramTypes,
+LIBPQ(OWN, int, PQsendQuery, (PGconn *conn, const char *query), (conn, query), )
+LIBPQ(OWN, int, PQsendQueryParams, (PGconn *conn, const char *query, int nParams, const Oid *paramTypes,
 	const char *const *paramValues, const int *paramLengths, const int *paramFormats, int resultFormat),
 	(conn, query, nParams, paramTypes, paramValues, paramLengths, paramFormats, resultFormat), )
 LIBPQ(OWN, int, PQsendPrepare, (PGconn *conn, const char *statement, const char *query, int nParams,
 	const Oid *paramTypes), (conn, statement, query, nParams, paramTypes), )
-LIBPQ(USE, int, PQsendQueryPrepared, (PGconn *conn, const char *statement, int nParams, const char *const *paramValues,
+LIBPQ(OWN, int, PQsendQueryPrepared, (PGconn *conn, const char *statement, int nParams, const char *const *paramValues,
 	const int *paramLengths, const int *paramFormats, int resultFormat),
 	(conn, statement, nParams, paramValues, paramLengths, paramFormats, resultFormat), )
-LIBPQ(USE, int, PQsendDescribePrepared, (PGconn *conn, const char *statement), (conn, statement), )
-LIBPQ(USE, int, PQsendDescribePortal, (PGconn *conn, const char *portal), (conn, portal), )
-LIBPQ(USE, int, PQsendClosePrepared, (PGconn *conn, const char *statement), (conn, statement), ) /* since 17 */
-LIBPQ(USE, int, PQsendClosePortal, (PGconn *conn, const char *portal), (conn, portal), ) /* since 17 */
-LIBPQ(STATE, int, PQsetSingleRowMode, (PGconn *conn), (conn), 0)
-LIBPQ(STATE, int, PQsetChunkedRowsMode, (PGconn *conn, int chunkSize), (conn, chunkSize), 0) /* since 17 */
-LIBPQ(STATE, PGresult *, PQgetResult, (PGconn *conn), (conn), NULL)
-LIBPQ(STATE, int, PQisBusy, (PGconn *conn), (conn), 0)
-LIBPQ(STATE, int, PQconsumeInput, (PGconn *conn), (conn), 1)
-LIBPQ(STATE, int, PQflush, (PGconn *conn), (conn), 0)
+LIBPQ(OWN, int, PQsendDescribePrepared, (PGconn *conn, const char *statement), (conn, statement), )
+LIBPQ(OWN, int, PQsendDescribePortal, (PGconn *conn, const char *portal), (conn, portal), )
+LIBPQ(OWN, int, PQsendClosePrepared, (PGconn *conn, const char *statement), (conn, statement), ) /* since 17 */
+LIBPQ(OWN, int, PQsendClosePortal, (PGconn *conn, const char *portal), (conn, portal), ) /* since 17 */
+LIBPQ(OWN, int, PQsetSingleRowMode, (PGconn *conn), (conn), )
+LIBPQ(OWN, int, PQsetChunkedRowsMode, (PGconn *conn, int chunkSize), (conn, chunkSize), ) /* since 17 */
+LIBPQ(OWN, PGresult *, PQgetResult, (PGconn *conn), (conn), )
+LIBPQ(OWN, int, PQisBusy, (PGconn *conn), (conn), )
+LIBPQ(OWN, int, PQconsumeInput, (PGconn *conn), (conn), )
+LIBPQ(OWN, int, PQflush, (PGconn *conn), (conn), )
 LIBPQ(OWN, int, PQsetnonblocking, (PGconn *conn, int arg), (conn, arg), )
 LIBPQ(OWN, int, PQisnonblocking, (const PGconn *conn), (conn), )
 
 /* Pipeline mode */
-LIBPQ(USE, int, PQenterPipelineMode, (PGconn *conn), (conn), ) /* since 14 */
+LIBPQ(ADD, int, PQenterPipelineMode, (PGconn *conn), (conn), ) /* since 14 */
 LIBPQ(STATE, int, PQexitPipelineMode, (PGconn *conn), (conn), 1) /* since 14 */
-LIBPQ(USE, int, PQpipelineSync, (PGconn *conn), (conn), ) /* since 14 */
-LIBPQ(USE, int, PQsendPipelineSync, (PGconn *conn), (conn), ) /* since 17 */
-LIBPQ(USE, int, PQsendFlushRequest, (PGconn *conn), (conn), ) /* since 14 */
+LIBPQ(ADD, int, PQpipelineSync, (PGconn *conn), (conn), ) /* since 14 */
+LIBPQ(ADD, int, PQsendPipelineSync, (PGconn *conn), (conn), ) /* since 17 */
+LIBPQ(ADD, int, PQsendFlushRequest, (PGconn *conn), (conn), ) /* since 14 */
 
 /* Cancelling; what PQcancelCreate returns is libpq's own and needs no wrapper */
 LIBPQ(OWN, PGcancel *, PQgetCancel, (PGconn *conn), (conn), )
@@ -154,14 +157,14 @@ LIBPQ(OWN, PQnoticeReceiver, PQsetNoticeReceiver, (PGconn *conn, PQnoticeReceive
 LIBPQ(OWN, PQnoticeProcessor, PQsetNoticeProcessor, (PGconn *conn, PQnoticeProcessor proc, void *arg), (conn, proc, arg), )
 
 /* COPY, and its older form */
-LIBPQ(USE, int, PQputCopyData, (PGconn *conn, const char *buffer, int nbytes), (conn, buffer, nbytes), )
-LIBPQ(USE, int, PQputCopyEnd, (PGconn *conn, const char *errormsg), (conn, errormsg), )
-LIBPQ(USE, int, PQgetCopyData, (PGconn *conn, char **buffer, int async), (conn, buffer, async), )
-LIBPQ(USE, int, PQgetline, (PGconn *conn, char *string, int length), (conn, string, length), )
-LIBPQ(USE, int, PQgetlineAsync, (PGconn *conn, char *buffer, int bufsize), (conn, buffer, bufsize), )
-LIBPQ(USE, int, PQputline, (PGconn *conn, const char *string), (conn, string), )
-LIBPQ(USE, int, PQputnbytes, (PGconn *conn, const char *buffer, int nbytes), (conn, buffer, nbytes), )
-LIBPQ(USE, int, PQendcopy, (PGconn *conn), (conn), )
+LIBPQ(ADD, int, PQputCopyData, (PGconn *conn, const char *buffer, int nbytes), (conn, buffer, nbytes), )
+LIBPQ(ADD, int, PQputCopyEnd, (PGconn *conn, const char *errormsg), (conn, errormsg), )
+LIBPQ(ADD, int, PQgetCopyData, (PGconn *conn, char **buffer, int async), (conn, buffer, async), )
+LIBPQ(ADD, int, PQgetline, (PGconn *conn, char *string, int length), (conn, string, length), )
+LIBPQ(ADD, int, PQgetlineAsync, (PGconn *conn, char *buffer, int bufsize), (conn, buffer, bufsize), )
+LIBPQ(ADD, int, PQputline, (PGconn *conn, const char *string), (conn, string), )
+LIBPQ(ADD, int, PQputnbytes, (PGconn *conn, const char *buffer, int nbytes), (conn, buffer, nbytes), )
+LIBPQ(ADD, int, PQendcopy, (PGconn *conn), (conn), )
 
 /* Control */
 LIBPQ(OWN, PGVerbosity, PQsetErrorVerbosity, (PGconn *conn, PGVerbosity verbosity), (conn, verbosity), )
@@ -176,15 +179,17 @@ LIBPQ(OWN, int, PQregisterEventProc, (PGconn *conn, PGEventProc proc, const char
 	(conn, proc, name, passThrough), )
 LIBPQ(OWN, int, PQsetInstanceData, (PGconn *conn, PGEventProc proc, void *data), (conn, proc, data), )
 LIBPQ(OWN, void *, PQinstanceData, (const PGconn *conn, PGEventProc proc), (conn, proc), )
+LIBPQ(OWN, int, PQresultSetInstanceData, (PGresult *res, PGEventProc proc, void *data), (res, proc, data), )
+LIBPQ(OWN, void *, PQresultInstanceData, (const PGresult *res, PGEventProc proc), (res, proc), )
 LIBPQ(ASK, int, PQfireResultCreateEvents, (PGconn *conn, PGresult *res), (conn, res), )
 
-/* Quoting: forgets the last error, as libpq does since 14 */
-LIBPQ(ASK, size_t, PQescapeStringConn, (PGconn *conn, char *to, const char *from, size_t length, int *error),
-	(conn, to, from, length, error), session_forget_error(session);)
-LIBPQ(ASK, char *, PQescapeLiteral, (PGconn *conn, const char *str, size_t len), (conn, str, len), session_forget_error(session);)
-LIBPQ(ASK, char *, PQescapeIdentifier, (PGconn *conn, const char *str, size_t len), (conn, str, len), session_forget_error(session);)
-LIBPQ(ASK, unsigned char *, PQescapeByteaConn, (PGconn *conn, const unsigned char *from, size_t from_length,
-	size_t *to_length), (conn, from, from_length, to_length), session_forget_error(session);)
+/* Quoting */
+LIBPQ(LOCAL, size_t, PQescapeStringConn, (PGconn *conn, char *to, const char *from, size_t length, int *error),
+	(conn, to, from, length, error), )
+LIBPQ(LOCAL, char *, PQescapeLiteral, (PGconn *conn, const char *str, size_t len), (conn, str, len), )
+LIBPQ(LOCAL, char *, PQescapeIdentifier, (PGconn *conn, const char *str, size_t len), (conn, str, len), )
+LIBPQ(LOCAL, unsigned char *, PQescapeByteaConn, (PGconn *conn, const unsigned char *from, size_t from_length,
+	size_t *to_length), (conn, from, from_length, to_length), )
 
 /* Large objects */
 LIBPQ(USE, int, lo_open, (PGconn *conn, Oid lobjId, int mode), (conn, lobjId, mode), )
@@ -224,5 +229,7 @@ LIBPQ(CALL, void, PQfreemem, (void *ptr), (ptr), )
 #undef LIBPQ_STATE
 #undef LIBPQ_SEND
 #undef LIBPQ_USE
+#undef LIBPQ_ADD
+#undef LIBPQ_LOCAL
 #undef LIBPQ_ASK
 #undef LIBPQ_CALL

@@ -441,8 +441,10 @@ static PGresult *prepare_again(const struct snapshot *snapshot, int row, struct 
 	return result;
 }
 
-/* Preparing locks tables: one that another session of this same program has locked would keep us
- * waiting for ever. */
+/*
+ * Preparing locks tables: one that another session of this same program has locked would keep us
+ * waiting for ever.
+ */
 static void limit_lock_wait(struct backend *backend)
 {
 	char query[64];

@@ -4,6 +4,7 @@
  * alone: it is never held while a server is spoken to.
  */
 #include "pool.h"
+#include "descriptor.h"
 #include "park.h"
 #include "process.h"
 #include "say.h"
@@ -21,6 +22,9 @@
 /* How long a refusal for want of room is taken for the server's last word. */
 #define REFUSAL_HOLDS_MS 30000
 
+/* How long a session that was told to come for a backend is expected. */
+#define SIGN_HOLDS_MS 20
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed;
 static pthread_once_t changed_once = PTHREAD_ONCE_INIT;
@@ -31,6 +35,29 @@ static uint64_t releases, generation, wakes;
 static long lowered_limit = LONG_MAX, lowered_timeout_ms = LONG_MAX;
 static long refused_limit;
 static int64_t refused_until_ms;
+
+/*
+ * When the clock of uses stood where, so that "not used for a pool timeout" can be told without
+ * reading the time at every use.
+ */
+#define CHECKPOINTS 16
+static struct {
+	int64_t ms;
+	uint64_t used;
+} checkpoints[CHECKPOINTS];
+static size_t newest_checkpoint;
+
+/* Threads on their way to a backend, first come first served. */
+struct turn {
+	struct turn *next;
+	pthread_cond_t mine;
+	bool come;
+};
+static struct turn *first_turn, **last_turn = &first_turn;
+static bool ladder_taken;
+
+/* Sessions whose program polls a descriptor instead of waiting here. */
+static struct session *first_awaiting, **last_awaiting = &first_awaiting;
 
 static void make_condition(void)
 {
@@ -170,30 +197,53 @@ static bool try_to_move(struct session *session)
 	    &session->busy, &found, SESSION_MOVING, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+/*
+ * Only the session's own thread waits for this. To those who wait for a backend it is no news: they
+ * would try again, in vain, and so wake the next.
+ */
 static void stop_moving(struct session *session)
 {
 	__atomic_store_n(&session->busy, NULL, __ATOMIC_RELEASE);
-	pool_wake();
+	if (!process_has_threads())
+		return;
+	lock_pool();
+	pthread_cond_broadcast(&changed);
+	unlock_pool();
 }
 
-/* The least recently used holder that was used after `after`, kept still for us; *used is when it
- * was. */
+/* What was kept still for somebody else may be had now. */
+static void wake_ladder(void)
+{
+	lock_pool();
+	wakes += ladder_taken;
+	pthread_cond_broadcast(&changed);
+	unlock_pool();
+}
+
+/*
+ * The least recently used holder that was used after `after`, kept still for us; *used is when it
+ * was. Others may be at work on theirs: the count of uses is all that is read before it is kept
+ * still.
+ */
 static struct session *next_holder(const struct session *asker, uint64_t after, uint64_t *used)
 {
 	struct session *found;
 
 	lock_pool();
 	do {
+		uint64_t least = UINT64_MAX;
+
 		found = NULL;
 		for (struct backend *backend = backends; backend; backend = backend->next) {
-			struct session *holder = backend->session;
-
-			if (backend->state == BACKEND_HELD && holder != asker &&
-			    holder->used > after && (!found || holder->used < found->used))
-				found = holder;
+			if (backend->state != BACKEND_HELD || backend->session == asker)
+				continue;
+			uint64_t when = __atomic_load_n(&backend->session->used, __ATOMIC_RELAXED);
+			if (when > after && when < least) {
+				found = backend->session;
+				least = when;
+			}
 		}
-		if (found)
-			*used = after = found->used;
+		*used = after = least;
 	} while (found && !try_to_move(found));
 	unlock_pool();
 	return found;
@@ -212,19 +262,27 @@ static struct backend *take_from(struct session *holder, bool dirty)
 	return backend;
 }
 
-/* The server process is gone: the session keeps its broken connection, and needs no place for it.
+/*
+ * The server process is gone: the session keeps its broken connection, and needs no place for it.
  */
 static struct backend *take_broken(struct session *holder)
 {
 	struct backend *backend = holder->backend;
 
-	session_keep_broken(holder);
 	lock_pool();
 	backend->state = BACKEND_TAKEN;
 	backend->session = NULL;
 	unlock_pool();
+	session_keep_broken(holder);
 	backend_close(backend);
 	return backend;
+}
+
+/* Event procedures are told of the end when the program ends the connection, not by us. */
+static struct backend *sever(struct session *holder)
+{
+	backend_sever(holder->backend);
+	return take_broken(holder);
 }
 
 static struct backend *take_by_parking(const struct session *asker)
@@ -243,6 +301,49 @@ static struct backend *take_by_parking(const struct session *asker)
 		stop_moving(holder);
 	}
 	return taken;
+}
+
+static long timeout_now_ms(void)
+{
+	return smaller(settings()->pool_timeout_ms, lowered_timeout_ms);
+}
+
+/*
+ * One thread is on the ladder; the others stand in line. The line itself does not count against the
+ * pool timeout: those in front are bounded by theirs.
+ */
+static void take_turn(void)
+{
+	struct turn turn = {0};
+
+	lock_pool();
+	if (!ladder_taken)
+		ladder_taken = true;
+	else {
+		pthread_cond_init(&turn.mine, NULL);
+		*last_turn = &turn;
+		last_turn = &turn.next;
+		while (!turn.come)
+			pthread_cond_wait(&turn.mine, &lock);
+		pthread_cond_destroy(&turn.mine);
+	}
+	/* NOLINTNEXTLINE(clang-analyzer-core.StackAddressEscape): end_turn has taken it off */
+	unlock_pool();
+}
+
+static void end_turn(void)
+{
+	lock_pool();
+	struct turn *next = first_turn;
+	if (next) {
+		first_turn = next->next;
+		if (!first_turn)
+			last_turn = &first_turn;
+		next->come = true;
+		pthread_cond_signal(&next->mine);
+	} else
+		ladder_taken = false;
+	unlock_pool();
 }
 
 /* A wait for other threads, over several rounds of the ladder. */
@@ -283,7 +384,8 @@ static void stop_waiting(const struct wait *wait)
 		__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
 }
 
-/* A place that will be free as soon as its server process has ended; false when none was in time.
+/*
+ * A place that will be free as soon as its server process has ended; false when none was in time.
  */
 static bool wait_for_ending(int64_t deadline_ms)
 {
@@ -305,15 +407,114 @@ static bool wait_for_ending(int64_t deadline_ms)
 	return ended;
 }
 
-/* The order in which sessions are given up: lower goes first, -1 never. */
-static int reclaim_rank(const struct session *holder)
+void pool_await(struct session *session)
 {
-	PGTransactionStatusType status = REAL(PQtransactionStatus)(holder->conn);
+	lock_pool();
+	if (!session->awaiting) {
+		session->awaiting = true;
+		session->called = false;
+		session->awaiting_since = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
+		session->awaiting_until_ms = process_clock_ms() + timeout_now_ms();
+		session->next_awaiting = NULL;
+		*last_awaiting = session;
+		last_awaiting = &session->next_awaiting;
+		__atomic_add_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
+	}
+	unlock_pool();
+	pool_still_awaited(session);
+}
+
+void pool_still_awaited(struct session *session)
+{
+	if (session->awaiting)
+		descriptor_await(session,
+		    session->called ? 0 : (long)(session->awaiting_until_ms - process_clock_ms()));
+}
+
+/* Under the lock. */
+static void leave_line(struct session *session)
+{
+	struct session **link = &first_awaiting;
+
+	while (*link && *link != session)
+		link = &(*link)->next_awaiting;
+	if (!*link)
+		return;
+	*link = session->next_awaiting;
+	if (last_awaiting == &session->next_awaiting)
+		last_awaiting = link;
+}
+
+void pool_stop_awaiting(struct session *session)
+{
+	if (!session->awaiting)
+		return;
+	lock_pool();
+	leave_line(session);
+	session->awaiting = false;
+	__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
+	unlock_pool();
+}
+
+/*
+ * Under the lock. The first in line gets a sign, and goes to the end: it may not be looking. No
+ * more signs than there could be places for, until those who got one have had time to come.
+ */
+static void wake_first_awaiting(void)
+{
+	static int64_t last_ms;
+	struct session *first = first_awaiting;
+	unsigned long called = 0;
+
+	for (struct session *session = first; session; session = session->next_awaiting)
+		called += session->called;
+	if (!first || (called >= count && process_clock_ms() - last_ms < SIGN_HOLDS_MS))
+		return;
+	last_ms = process_clock_ms();
+	leave_line(first);
+	first->next_awaiting = NULL;
+	*last_awaiting = first;
+	last_awaiting = &first->next_awaiting;
+	first->called = true;
+	descriptor_wake(first);
+}
+
+/* Under the lock: note where the clock of uses stands, often enough for unused_for_long. */
+static void note_time(void)
+{
+	int64_t now = process_clock_ms();
+
+	if (now - checkpoints[newest_checkpoint].ms < timeout_now_ms() / (CHECKPOINTS / 2))
+		return;
+	newest_checkpoint = (newest_checkpoint + 1) % CHECKPOINTS;
+	checkpoints[newest_checkpoint].ms = now;
+	checkpoints[newest_checkpoint].used = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
+}
+
+/* Sessions last used at or before this count have not been used for a pool timeout, or longer. */
+static uint64_t unused_for_long(void)
+{
+	int64_t then = process_clock_ms() - timeout_now_ms();
+	uint64_t used = 0;
+
+	lock_pool();
+	note_time();
+	for (size_t i = 0; i < CHECKPOINTS; i++)
+		if (checkpoints[i].ms && checkpoints[i].ms <= then && checkpoints[i].used > used)
+			used = checkpoints[i].used;
+	unlock_pool();
+	return used;
+}
+
+/* The order in which holders are made to give up: lower goes first, -1 never. */
+static int reclaim_rank(const struct backend *backend)
+{
+	PGTransactionStatusType status = REAL(PQtransactionStatus)(backend->conn);
 
 	if (settings()->reclaim == RECLAIM_NEVER || status == PQTRANS_ACTIVE ||
 	    status == PQTRANS_UNKNOWN)
 		return -1;
-	if (holder->suite_ended)
+	if (backend->session->suite_ended)
 		return 0;
 	if (settings()->reclaim == RECLAIM_ENDED)
 		return -1;
@@ -332,9 +533,10 @@ static struct backend *reclaim(struct session *holder)
 	    idle ? (holder->pinned ? holder->pinned : "could not be moved")
 		 : "was in a transaction",
 	    pool_count());
+	struct backend *taken = holder->has_events ? sever(holder) : take_from(holder, true);
 	session_lose(holder, message);
 	say_debug("reclaimed the backend of %s", name);
-	return take_from(holder, true);
+	return taken;
 }
 
 /* Only sessions that were not used since the wait began. */
@@ -347,7 +549,7 @@ static struct backend *take_by_reclaiming(const struct session *asker, uint64_t 
 		while ((holder = next_holder(asker, used, &used))) {
 			struct backend *taken = NULL;
 
-			if (used <= began && reclaim_rank(holder) == rank)
+			if (used <= began && reclaim_rank(holder->backend) == rank)
 				taken = reclaim(holder);
 			stop_moving(holder);
 			if (taken)
@@ -358,9 +560,11 @@ static struct backend *take_by_reclaiming(const struct session *asker, uint64_t 
 }
 
 /* Why a holder cannot move, as far as it can be said without stopping it. */
-static const char *why_held(const struct session *holder)
+static const char *why_held(const struct backend *backend)
 {
-	switch (REAL(PQtransactionStatus)(holder->conn)) {
+	const struct session *holder = backend->session;
+
+	switch (REAL(PQtransactionStatus)(backend->conn)) {
 	case PQTRANS_ACTIVE:
 		return "has a statement or COPY in progress";
 	case PQTRANS_INTRANS:
@@ -387,7 +591,7 @@ static char *describe_holders(void)
 		if (backend->state == BACKEND_HELD)
 			text_add(&message, "%s, %s",
 			    session_describe(backend->session, name, sizeof name),
-			    why_held(backend->session));
+			    why_held(backend));
 		else
 			text_add(&message, "being opened, moved or closed by another thread");
 	}
@@ -397,8 +601,10 @@ static char *describe_holders(void)
 	return text_take(&message);
 }
 
-/* What was taken becomes what the session needs: a settled backend of its target, or an empty
- * place. */
+/*
+ * What was taken becomes what the session needs: a settled backend of its target, or an empty
+ * place.
+ */
 static struct backend *prepare(struct backend *backend, struct session *session)
 {
 	if (!backend->conn)
@@ -410,32 +616,102 @@ static struct backend *prepare(struct backend *backend, struct session *session)
 	return backend;
 }
 
-struct backend *pool_acquire(struct session *session, char **error)
+/* The rungs that take nothing away from anybody for good. */
+static struct backend *climb(const struct session *session)
 {
-	long timeout_ms = smaller(settings()->pool_timeout_ms, lowered_timeout_ms);
-	struct wait wait = {.deadline_ms = process_clock_ms() + timeout_ms};
+	struct backend *taken;
+
+	lock_pool();
+	taken = take_idle(session->target);
+	if (!taken)
+		taken = take_room();
+	if (!taken)
+		taken = take_idle_of_another_target();
+	unlock_pool();
+	if (!taken)
+		taken = take_by_parking(session);
+	/* One that has not been used for a pool timeout has been waited for. */
+	if (!taken)
+		taken = take_by_reclaiming(session, unused_for_long());
+	return taken;
+}
+
+/* The whole ladder, for a call that may wait. */
+static struct backend *climb_patiently(const struct session *session)
+{
+	struct wait wait = {.deadline_ms = process_clock_ms() + timeout_now_ms()};
 	uint64_t began = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
 	struct backend *taken;
 
-	process_notice_fork();
-	do {
-		lock_pool();
-		taken = take_idle(session->target);
-		if (!taken)
-			taken = take_room();
-		if (!taken)
-			taken = take_idle_of_another_target();
-		unlock_pool();
-		if (!taken)
-			taken = take_by_parking(session);
-	} while (!taken && (wait_for_ending(wait.deadline_ms) || wait_for_release(&wait)));
+	do
+		taken = climb(session);
+	while (!taken && (wait_for_ending(wait.deadline_ms) || wait_for_release(&wait)));
 	stop_waiting(&wait);
-	if (!taken)
-		taken = take_by_reclaiming(session, began);
+	return taken ? taken : take_by_reclaiming(session, began);
+}
+
+struct backend *pool_acquire(struct session *session, bool may_wait, char **error)
+{
+	bool too_late = session->awaiting && process_clock_ms() >= session->awaiting_until_ms;
+	bool in_line = session->awaiting && !session->called && !too_late;
+	struct backend *taken = NULL;
+
+	process_notice_fork();
+	if (may_wait) {
+		take_turn();
+		taken = climb_patiently(session);
+		end_turn();
+	} else if (!in_line) {
+		session->called = false;
+		taken = climb(session);
+		if (!taken && too_late)
+			taken = take_by_reclaiming(session, session->awaiting_since);
+		wake_ladder();
+	}
 	if (taken)
 		return prepare(taken, session);
-	*error = describe_holders();
+	*error = may_wait || too_late ? describe_holders() : NULL;
 	return NULL;
+}
+
+static bool quotes_alike(const struct session *asker, const struct session *holder)
+{
+	static const char name[] = "standard_conforming_strings";
+	const char *theirs = REAL(PQparameterStatus)(holder->conn, name), *own = NULL;
+
+	return target_shares(holder->target, asker->target) && session_status(asker, name, &own) &&
+	       own && theirs && strcmp(own, theirs) == 0 &&
+	       REAL(PQclientEncoding)(holder->conn) == asker->client_encoding;
+}
+
+static struct session *find_lender(const struct session *asker)
+{
+	struct session *holder;
+	uint64_t used = 0;
+
+	while ((holder = next_holder(asker, used, &used))) {
+		if (holder->state == SESSION_OPEN && quotes_alike(asker, holder))
+			return holder;
+		stop_moving(holder);
+	}
+	return NULL;
+}
+
+struct session *pool_lender(const struct session *asker)
+{
+	struct wait wait = {.deadline_ms = process_clock_ms() + timeout_now_ms()};
+	struct session *lender;
+
+	while (!(lender = find_lender(asker)) && wait_for_release(&wait))
+		;
+	stop_waiting(&wait);
+	return lender;
+}
+
+void pool_return(struct session *lender)
+{
+	stop_moving(lender);
+	wake_ladder();
 }
 
 /* ---- What becomes of a backend that was taken. ---- */
@@ -506,19 +782,24 @@ bool pool_refused(struct backend *backend)
 	return others;
 }
 
-bool pool_is_full_for(const struct target *target)
+enum pool_prospect pool_prospect(const struct target *target)
 {
-	bool full, hope = false;
+	enum pool_prospect prospect;
 
 	process_notice_fork();
 	lock_pool();
-	full = count >= limit_now();
-	for (struct backend *backend = backends; backend && full; backend = backend->next) {
-		full = backend->state != BACKEND_IDLE || !target_shares(backend->target, target);
-		hope |= backend->state != BACKEND_HELD || reclaim_rank(backend->session) >= 0;
+	prospect = count < limit_now() ? POOL_HAS_ROOM : POOL_IS_STUCK;
+	for (struct backend *backend = backends; backend; backend = backend->next) {
+		if (backend->state == BACKEND_IDLE && target_shares(backend->target, target)) {
+			prospect = POOL_HAS_IDLE;
+			break;
+		}
+		if (prospect == POOL_IS_STUCK &&
+		    (backend->state != BACKEND_HELD || reclaim_rank(backend) >= 0))
+			prospect = POOL_IS_FULL;
 	}
 	unlock_pool();
-	return full && hope;
+	return prospect;
 }
 
 unsigned long pool_close_idle(void)
@@ -556,8 +837,10 @@ void pool_close_all(bool only_encrypted)
 	pool_close_idle();
 	while ((holder = next_holder(NULL, used, &used))) {
 		if (!only_encrypted || REAL(PQsslInUse)(holder->conn)) {
+			struct backend *taken =
+			    holder->has_events ? sever(holder) : session_detach(holder);
 			session_exit(holder);
-			pool_give_up(session_detach(holder));
+			pool_give_up(taken);
 		}
 		stop_moving(holder);
 	}
@@ -565,11 +848,13 @@ void pool_close_all(bool only_encrypted)
 
 void pool_wake(void)
 {
-	if (!process_has_threads())
+	/* Those who wait until a session has been moved are not counted as awaiting one. */
+	if (!process_has_threads() && __atomic_load_n(&session_awaited, __ATOMIC_RELAXED) == 0)
 		return;
 	lock_pool();
 	wakes++;
 	pthread_cond_broadcast(&changed);
+	wake_first_awaiting();
 	unlock_pool();
 }
 
@@ -608,4 +893,10 @@ void pool_forget_inherited(void)
 	}
 	backends = NULL;
 	count = peak = 0;
+	ladder_taken = false;
+	first_turn = NULL;
+	last_turn = &first_turn;
+	first_awaiting = NULL;
+	last_awaiting = &first_awaiting;
+	session_awaited = 0;
 }

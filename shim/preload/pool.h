@@ -11,14 +11,33 @@ struct session;
 
 /*
  * A backend for a session: serving its target and settled, or, when backend->conn is NULL, an empty
- * place in which the caller opens one (see pool_refused). NULL when there is none to be had: *error
- * says who holds them (the caller frees it). The caller must end with pool_hold, pool_release or
- * pool_give_up.
+ * place in which the caller opens one (see pool_refused).
+ *   may_wait  whether the call may wait for other threads, at most the pool timeout
+ *   error     why there is none: who holds them (the caller frees it); NULL where it may not wait
+ * and the pool timeout has not passed since pool_await Returns NULL when there is none to be had.
+ * The caller must end with pool_hold, pool_release or pool_give_up.
  */
-struct backend *pool_acquire(struct session *session, char **error);
+struct backend *pool_acquire(struct session *session, bool may_wait, char **error);
+
+/*
+ * A session that pool_acquire refused to make wait: its descriptor becomes readable when to ask
+ * again.
+ */
+void pool_await(struct session *session);
+void pool_stop_awaiting(struct session *session);
+
+/* It has a new descriptor, which is to become readable then, if it waits at all. */
+void pool_still_awaited(struct session *session);
 
 /* The caller's session holds it from now on. */
 void pool_hold(struct backend *backend, struct session *session);
+
+/*
+ * A holder of the same target and encoding that is not in a call, kept still until pool_return;
+ * waits for one at most the pool timeout. NULL when there is none.
+ */
+struct session *pool_lender(const struct session *asker);
+void pool_return(struct session *lender);
 
 /* Back into the pool, reset if the session used it; closed if it cannot be reset. */
 void pool_release(struct backend *backend, bool dirty);
@@ -33,9 +52,14 @@ void pool_give_up(struct backend *backend);
  */
 bool pool_refused(struct backend *backend);
 
-/* Whether a new session had better wait for a backend until it is used: the pool is full, none is
- * idle, and somebody can be made to give one up. */
-bool pool_is_full_for(const struct target *target);
+/* What a session of this target may expect just now. */
+enum pool_prospect {
+	POOL_HAS_IDLE, /* a backend that is ready */
+	POOL_HAS_ROOM, /* for a backend more */
+	POOL_IS_FULL,  /* somebody may be made to give up a backend */
+	POOL_IS_STUCK, /* nobody may */
+};
+enum pool_prospect pool_prospect(const struct target *target);
 
 /* Close all idle backends and wait for the server to let go of them; returns how many. */
 unsigned long pool_close_idle(void);

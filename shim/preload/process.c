@@ -34,11 +34,14 @@ void process_notice_fork(void)
 {
 	pid_t now = getpid();
 
-	if (owner != 0 && owner != now) {
+	pid_t before = __atomic_load_n(&owner, __ATOMIC_RELAXED);
+
+	if (before != 0 && before != now) {
 		pool_forget_inherited();
 		session_forget_counts();
 	}
-	owner = now;
+	if (before != now)
+		__atomic_store_n(&owner, now, __ATOMIC_RELAXED);
 }
 
 static void say_what_happened(void)
@@ -81,7 +84,8 @@ void process_first_backend(void)
 /* Runs after every exit handler. */
 __attribute__((destructor)) static void at_unload(void)
 {
-	if (owner != getpid())
+	/* Most programs that we are loaded into never connect: not even a system call for them. */
+	if (owner == 0 || owner != getpid())
 		return;
 	say_what_happened();
 	pool_close_all(false);

@@ -14,8 +14,10 @@ bool process_has_threads(void);
 /* The first backend is open: register the exit handler now, to run before OpenSSL's own. */
 void process_first_backend(void);
 
-/* In a child of the process that opened the backends: forget them. Called before the pool is
- * touched. */
+/*
+ * In a child of the process that opened the backends: forget them. Called before the pool is
+ * touched.
+ */
 void process_notice_fork(void);
 
 #endif

@@ -6,12 +6,15 @@
 #include "session.h"
 #include "backend.h"
 #include "cancel.h"
+#include "command.h"
 #include "descriptor.h"
 #include "park.h"
 #include "pool.h"
 #include "process.h"
 #include "say.h"
 #include "settings.h"
+#include "statement.h"
+#include "status.h"
 #include "suite.h"
 #include "text.h"
 
@@ -27,6 +30,9 @@
 #define FEWEST_SESSIONS ((size_t)1 << 10)
 #define SESSIONS_PER_GROWTH 256
 #define QUARANTINE 1024
+
+/* How long a session keeps its backend from call to call while others wait for one. */
+#define SLICE_MS 10
 
 uintptr_t session_base, session_span;
 uint64_t session_clock;
@@ -65,6 +71,8 @@ bool session_leashed(const void *caller)
 	if (!settings()->on || libpq_calls(caller))
 		return false;
 	pthread_once(&once, reserve);
+	if (settings()->park_always && session_awaited == 0)
+		session_awaited = 1;
 	return session_span > 0;
 }
 
@@ -101,6 +109,8 @@ struct session *session_slot(void)
 	uint64_t life = slot->life + 1;
 	if (slot->dead)
 		REAL(PQfinish)(slot->dead);
+	free(slot->shown);
+	free(slot->statuses);
 	*slot = (struct session){.life = life, .descriptor = -1};
 	return slot;
 }
@@ -201,8 +211,10 @@ void session_set_error(struct session *session, char *message)
 	session->ready = session->backend && !message;
 }
 
-/* A closed connection of libpq's: called with it, libpq itself gives the values its manual
- * documents. */
+/*
+ * A closed connection of libpq's: called with it, libpq itself gives the values its manual
+ * documents.
+ */
 static PGconn *make_dead_connection(void)
 {
 	PGconn *dead = REAL(PQconnectStart)("pqleash=dead");
@@ -296,7 +308,8 @@ static void adopt_connection(struct session *session)
 	session->never_connected = false;
 }
 
-/* Put the session on a backend that it may have. On failure the backend is gone, the session lost.
+/*
+ * Put the session on a backend that it may have. On failure the backend is gone, the session lost.
  */
 static void session_attach(struct session *session, struct backend *backend)
 {
@@ -316,6 +329,7 @@ static void session_attach(struct session *session, struct backend *backend)
 	session->conn = backend->conn;
 	session->owner = getpid();
 	session->dirty = false;
+	session->attached_ms = process_clock_ms();
 	session_apply_client(session, backend->conn);
 	pool_hold(backend, session);
 	adopt_connection(session);
@@ -323,10 +337,25 @@ static void session_attach(struct session *session, struct backend *backend)
 	descriptor_follow(session);
 }
 
-/* Notifications and the last error that the program has not asked for yet. */
+char *session_error(const struct session *session)
+{
+	const char *kept = session->error ? session->error : "";
+	bool speaks = session->conn && (session->state == SESSION_OPEN || !session->error);
+	const char *added = speaks ? REAL(PQerrorMessage)(session->conn) : "";
+	struct text message = {0};
+
+	if (!kept[0] && !added[0])
+		return NULL;
+	text_add(&message, "%s%s", kept, added);
+	return text_take(&message);
+}
+
+/*
+ * Notifications and the last error that the program has not asked for yet. Its notice functions are
+ * off the connection by now: reading may find a notice which one of them has left by longjmp.
+ */
 static void keep_client_state(struct session *session)
 {
-	const char *message = REAL(PQerrorMessage)(session->conn);
 	PGnotify **last = &session->notifies;
 
 	while (*last)
@@ -334,8 +363,16 @@ static void keep_client_state(struct session *session)
 	while ((*last = REAL(PQnotifies)(session->conn)))
 		last = &(*last)->next;
 	session->client_encoding = REAL(PQclientEncoding)(session->conn);
-	if (message[0] && !session->error)
-		session_set_error(session, strdup(message));
+	statuses_keep(&session->statuses, session->conn);
+	session_set_error(session, session_error(session));
+}
+
+bool session_status(const struct session *session, const char *name, const char **value)
+{
+	const struct statuses *kept =
+	    session->statuses ? session->statuses : session->target->statuses;
+
+	return session->state == SESSION_OPEN && statuses_find(kept, name, value);
 }
 
 struct backend *session_detach(struct session *session)
@@ -344,8 +381,6 @@ struct backend *session_detach(struct session *session)
 	bool connected = REAL(PQstatus)(backend->conn) == CONNECTION_OK;
 
 	cancel_forget(session);
-	if (session->state == SESSION_OPEN && connected)
-		keep_client_state(session);
 	if (connected)
 		remove_client(session, backend);
 	session->backend = NULL;
@@ -374,47 +409,62 @@ static char *pool_error(const char *error)
 	return text_take(&message);
 }
 
-/* A place for the session: NULL when it failed for want of one. */
-static struct backend *acquire(struct session *session)
+/* A place for the session: NULL when it failed for want of one, or, if it may not wait, not yet. */
+static struct backend *acquire(struct session *session, bool may_wait)
 {
 	char *error = NULL;
-	struct backend *backend = pool_acquire(session, &error);
+	struct backend *backend = pool_acquire(session, may_wait, &error);
 
-	if (!backend)
+	if (backend || error)
+		pool_stop_awaiting(session);
+	if (error)
 		session_fail(session, NULL, pool_error(error));
 	free(error);
 	return backend;
 }
 
-static void connect_now(struct session *session)
+/*
+ * A backend could not be opened: the session has failed, unless that was for want of room while we
+ * hold others. Then true: share what we have instead.
+ */
+static bool share_instead(struct session *session, struct backend *backend)
+{
+	PGconn *refused = backend->conn;
+
+	if (!backend_refused_for_room(REAL(PQerrorMessage)(refused))) {
+		fail_to_open(session, backend);
+		return false;
+	}
+	backend->conn = NULL;
+	if (!pool_refused(backend)) {
+		session_fail(session, refused, NULL);
+		return false;
+	}
+	REAL(PQfinish)(refused);
+	return true;
+}
+
+static void connect_now(struct session *session, bool may_wait)
 {
 	struct backend *backend;
 
-	while ((backend = acquire(session))) {
+	while ((backend = acquire(session, may_wait))) {
 		if (backend->conn || backend_open(backend, session->target)) {
 			session_attach(session, backend);
 			return;
 		}
-		if (!backend_refused_for_room(REAL(PQerrorMessage)(backend->conn))) {
-			fail_to_open(session, backend);
+		if (!share_instead(session, backend))
 			return;
-		}
-		/* Where we hold others, the next round shares what we have. */
-		PGconn *refused = backend->conn;
-		backend->conn = NULL;
-		if (!pool_refused(backend)) {
-			session_fail(session, refused, NULL);
-			return;
-		}
-		REAL(PQfinish)(refused);
 	}
 }
 
-/* A session that was open gets a backend again, or is lost: it must not fail as if it had never
- * been. */
-static void attach_again(struct session *session)
+/*
+ * A session that was open gets a backend again, or is lost: it must not fail as if it had never
+ * been.
+ */
+static void attach_again(struct session *session, bool may_wait)
 {
-	connect_now(session);
+	connect_now(session, may_wait);
 	if (session->state != SESSION_FAILED)
 		return;
 	struct text message = {0};
@@ -448,9 +498,29 @@ void *session_enter_busy(struct session *session, void *mark, void *found)
 	return NULL;
 }
 
-void session_left(void)
+/* For tests: as if somebody had wanted the backend between any two calls. */
+static void park_between_calls(struct session *session)
 {
+	void *none = NULL;
+	bool clean = session_is_clean(session);
+
+	if (!__atomic_compare_exchange_n(
+		&session->busy, &none, SESSION_MOVING, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return;
+	if (session->backend && session->owner == getpid() && session_park(session))
+		pool_release(session_detach(session), !clean);
+	__atomic_store_n(&session->busy, NULL, __ATOMIC_RELEASE);
 	pool_wake();
+}
+
+void session_left(struct session *session)
+{
+	if (settings()->park_always)
+		park_between_calls(session);
+	/* With one thread only, nobody can have taken it meanwhile: is there anything to tell? */
+	if (process_has_threads() ||
+	    (session->backend && REAL(PQtransactionStatus)(session->conn) != PQTRANS_ACTIVE))
+		pool_wake();
 }
 
 /* Use after PQfinish: recorded, and the session goes on as a new one of the same target. */
@@ -470,19 +540,107 @@ static void revive(struct session *session)
 	count_open(session, true);
 }
 
+/*
+ * Others wait for a backend and this session has had its share: without this, a program that calls
+ * again and again would never let go of one. It stands in line like the others.
+ */
+static bool yield(struct session *session)
+{
+	bool clean = session_is_clean(session);
+
+	if (!session->backend || process_clock_ms() - session->attached_ms < SLICE_MS)
+		return false;
+	session->attached_ms = process_clock_ms();
+	if (!session_park(session))
+		return false;
+	pool_release(session_detach(session), !clean);
+	return true;
+}
+
+/* What PQsendQuery and the calls after it asked for, now that there is a backend. */
+static void send_kept(struct session *session)
+{
+	struct command *kept = session->kept;
+
+	session->kept = NULL;
+	session->dirty = true;
+	statement_sent(session, kept->query);
+	int sent = command_send(kept, session->conn);
+	command_free(kept);
+	if (sent && session->rows_at_a_time > 0)
+		REAL(PQsetSingleRowMode)(session->conn);
+	else if (sent && session->rows_at_a_time < 0)
+		REAL(PQsetChunkedRowsMode)(session->conn, -session->rows_at_a_time);
+	if (sent && session->cancel_kept)
+		REAL(PQrequestCancel)(session->conn);
+}
+
 void session_prepare(struct session *session, enum call_kind kind)
 {
 	if (kind == CALL_OWN)
 		return;
 	if (session->state == SESSION_FINISHED || session->state == SESSION_FREE)
 		revive(session);
+	if (session->state == SESSION_STARTING && !session->conn &&
+	    (kind == CALL_USE || kind == CALL_SEND))
+		session_set_error(session, strdup("no connection to the server\n"));
 	if (kind == CALL_STATE || session->state != SESSION_OPEN)
 		return;
+	if (kind == CALL_POLL && !session->kept)
+		return;
 	/* As in libpq: a question leaves the last error as it is. */
-	if (kind == CALL_USE)
+	if (kind != CALL_ASK && kind != CALL_ADD)
 		session_forget_error(session);
-	if (!session->backend)
-		attach_again(session);
+	bool may_wait = kind != CALL_POLL && kind != CALL_SEND && kind != CALL_LOCAL;
+	bool yielded = __atomic_load_n(&session_awaited, __ATOMIC_RELAXED) > 0 &&
+		       (kind == CALL_SEND || process_has_threads()) && yield(session);
+	if (!session->backend && (may_wait || !yielded))
+		attach_again(session, may_wait);
+	if (session->backend && session->kept)
+		send_kept(session);
+	else if (session->kept && session->state == SESSION_OPEN)
+		pool_await(session);
+}
+
+int session_postpone(struct session *session, const struct command *command)
+{
+	const char *error = NULL;
+
+	if (session->kept)
+		error = "another command is already in progress\n";
+	else if (!(session->kept = command_copy(command)))
+		error = "out of memory\n";
+	if (error) {
+		session_set_error(session, strdup(error));
+		return 0;
+	}
+	session->rows_at_a_time = 0;
+	session->cancel_kept = false;
+	pool_await(session);
+	return 1;
+}
+
+void session_try_attach(struct session *session)
+{
+	if (session->state == SESSION_OPEN && !session->backend && !session->kept)
+		attach_again(session, false);
+}
+
+PGconn *session_borrow(struct session *session, struct session **lender)
+{
+	*lender = NULL;
+	if (!session->conn && session->state == SESSION_OPEN) {
+		*lender = pool_lender(session);
+		if (!*lender)
+			attach_again(session, true);
+	}
+	return *lender ? (*lender)->conn : session->conn;
+}
+
+void session_return(struct session **lender)
+{
+	if (*lender)
+		pool_return(*lender);
 }
 
 /* ---- Open ---- */
@@ -497,13 +655,21 @@ static void opened(struct session *session)
 	count_open(session, true);
 }
 
-/* When the pool is full, a session of a target known to be good waits for its first use; but not
- * if there would be nothing to wait for. */
+/* Whether its connects succeed, and what the program may ask of it before is known. */
+static bool is_known(const struct target *target)
+{
+	return __atomic_load_n(&target->known_good, __ATOMIC_ACQUIRE) && !target->replication &&
+	       target->identities;
+}
+
+/*
+ * When the pool is full, a session of a target known to be good waits for its first use; but not if
+ * there would be nothing to wait for.
+ */
 static bool open_later(struct session *session, struct target *target)
 {
 	session->target = target;
-	if (!target->known_good || target->replication || !target->identities ||
-	    !pool_is_full_for(target))
+	if (!is_known(target) || pool_prospect(target) != POOL_IS_FULL)
 		return false;
 	session->identity = target->identities;
 	session->client_encoding = target->identities->client_encoding;
@@ -514,15 +680,19 @@ static bool open_later(struct session *session, struct target *target)
 void session_open(struct session *session, struct target *target)
 {
 	if (!open_later(session, target))
-		connect_now(session);
+		connect_now(session, true);
 	opened(session);
 }
 
 /* PQconnectStart, for a session with a target. */
 static void start(struct session *session)
 {
-	struct backend *backend = acquire(session);
+	struct backend *backend = acquire(session, false);
 
+	if (!backend && session->state != SESSION_FAILED) {
+		session->state = SESSION_STARTING;
+		pool_await(session);
+	}
 	if (!backend)
 		return;
 	if (backend->conn)
@@ -535,55 +705,102 @@ static void start(struct session *session)
 		session->ready = true;
 		session_apply_client(session, backend->conn);
 		pool_hold(backend, session);
+		descriptor_follow(session);
 	} else
 		fail_to_open(session, backend);
 }
 
-void session_start(struct session *session, struct target *target)
+/*
+ * Where there is no room to connect, PQconnectPoll finds out how to do without: until it is called,
+ * the program has a connection that is not ready.
+ */
+static void start_first(struct session *session)
 {
-	if (!open_later(session, target))
+	if (pool_prospect(session->target) == POOL_HAS_ROOM)
 		start(session);
+	else {
+		session->state = SESSION_STARTING;
+		session->identity = session->target->identities;
+		session->client_encoding = 0;
+		descriptor_follow(session);
+	}
 	opened(session);
 }
 
-/* libpq has said that the connect failed. For want of room, share what we have instead. */
+void session_start(struct session *session, struct target *target)
+{
+	session->target = target;
+	start_first(session);
+}
+
+/* libpq has said that the connect failed. */
 static void start_failed(struct session *session)
 {
 	struct backend *backend = session->backend;
 
 	session->backend = NULL;
 	session->ready = false;
-	if (!backend_refused_for_room(REAL(PQerrorMessage)(backend->conn))) {
-		fail_to_open(session, backend);
-		return;
-	}
-	PGconn *refused = backend->conn;
-	backend->conn = NULL;
-	if (!pool_refused(backend)) {
-		session_fail(session, refused, NULL);
-		return;
-	}
-	REAL(PQfinish)(refused);
-	connect_now(session);
+	if (share_instead(session, backend))
+		start(session);
+}
+
+/*
+ * PQconnectStart found no place: by now there may be one, or reason to think that there need be
+ * none.
+ */
+static void start_again(struct session *session)
+{
+	session_set_error(session, NULL);
+	session->state = SESSION_OPEN;
+	descriptor_follow(session);
+	if (!open_later(session, session->target))
+		start(session);
+	opened(session);
+	if (session->state == SESSION_OPEN)
+		pool_stop_awaiting(session);
+}
+
+/* libpq's PQconnectPoll or PQresetPoll has said its last word. */
+static void start_ended(struct session *session, bool good)
+{
+	bool was_reset = session->resetting;
+
+	session->resetting = false;
+	if (good) {
+		backend_started(session->backend);
+		adopt_connection(session);
+		cancel_renew(session);
+	} else if (was_reset) /* a broken connection, which can be reset again */
+		session->state = SESSION_OPEN;
+	else
+		start_failed(session);
+	opened(session);
+}
+
+static PostgresPollingStatusType polling_status(const struct session *session)
+{
+	if (session->state == SESSION_STARTING)
+		return session->backend ? PGRES_POLLING_WRITING : PGRES_POLLING_READING;
+	bool good = session->state == SESSION_OPEN &&
+		    (!session->conn || REAL(PQstatus)(session->conn) == CONNECTION_OK);
+	return good ? PGRES_POLLING_OK : PGRES_POLLING_FAILED;
 }
 
 PostgresPollingStatusType session_poll(struct session *session)
 {
-	if (session->state == SESSION_STARTING) {
-		PostgresPollingStatusType status = REAL(PQconnectPoll)(session->conn);
+	PostgresPollingStatusType status;
+
+	if (session->state == SESSION_STARTING && session->backend) {
+		status = session->resetting ? REAL(PQresetPoll)(session->conn)
+					    : REAL(PQconnectPoll)(session->conn);
 		/* libpq may have gone on to the next address, and another socket. */
 		descriptor_follow(session);
 		if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
 			return status;
-		if (status == PGRES_POLLING_OK) {
-			backend_started(session->backend);
-			adopt_connection(session);
-			cancel_renew(session);
-		} else
-			start_failed(session);
-		opened(session);
-	}
-	return session->state == SESSION_OPEN ? PGRES_POLLING_OK : PGRES_POLLING_FAILED;
+		start_ended(session, status == PGRES_POLLING_OK);
+	} else if (session->state == SESSION_STARTING)
+		start_again(session);
+	return polling_status(session);
 }
 
 /* ---- Park ---- */
@@ -601,13 +818,18 @@ static const char *find_pin(const struct session *session)
 	if (session->pinned_for_good)
 		return session->pinned_for_good;
 	if (session->backend->tracing)
-		return "is being traced by PQtrace";
+		return "is being traced";
 	if (session->target->replication)
 		return "is a replication connection";
+	if (session->target->pgbouncer || !session->dirty)
+		return NULL;
 	if (session->backend->never_reset)
 		return "may have state that cannot be read";
 	if (session->unnamed_statement)
 		return "may execute its unnamed prepared statement";
+	/* Asking would read notifications that the program waits for at its descriptor. */
+	if (session->may_listen)
+		return "is listening for notifications";
 	return NULL;
 }
 
@@ -623,29 +845,52 @@ bool session_is_clean(const struct session *session)
 	return !session->dirty && !session->parked;
 }
 
+/* What lives in libpq's connection comes along. */
+static void leave_client(struct session *session)
+{
+	remove_client(session, session->backend);
+	keep_client_state(session);
+}
+
+/* It stays after all. The message that libpq still has is not kept as well. */
+static void return_client(struct session *session)
+{
+	size_t left = strlen(REAL(PQerrorMessage)(session->conn));
+	size_t kept = session->error ? strlen(session->error) : 0;
+
+	session_apply_client(session, session->conn);
+	if (kept > left)
+		session->error[kept - left] = '\0';
+	else
+		session_set_error(session, NULL);
+}
+
 bool session_park(struct session *session)
 {
 	struct snapshot *snapshot;
 
 	if (!is_quiescent(session))
 		return false;
-	if (session->target->pgbouncer || (!session->dirty && !session->pinned_for_good))
+	const char *pin = find_pin(session);
+	if (pin) {
+		session->pinned = pin;
+		return false;
+	}
+	if (session->target->pgbouncer || !session->dirty) {
+		leave_client(session);
 		return true;
-	/* Asked before, and not used since: the answer is the same. */
-	if (session->asked == session->used)
+	}
+	/* Asked before, and nothing sent since: the answer is the same. */
+	if (session->asked == session->sent)
 		return false;
-	session->asked = session->used;
-	session->pinned = find_pin(session);
-	if (session->pinned)
-		return false;
-	keep_client_state(session);
-	remove_client(session, session->backend);
+	session->asked = session->sent;
+	leave_client(session);
 	backend_examine(session->backend);
 	session->pinned = find_pin(session);
 	if (!session->pinned)
 		session->pinned = snapshot_capture(session->backend, &snapshot);
 	if (session->pinned) {
-		session_apply_client(session, session->conn);
+		return_client(session);
 		return false;
 	}
 	snapshot_free(session->parked);
@@ -660,6 +905,8 @@ static void forget_state(struct session *session)
 {
 	snapshot_free(session->parked);
 	session->parked = NULL;
+	free(session->statuses);
+	session->statuses = NULL;
 	session_set_error(session, NULL);
 	for (PGnotify *next; session->notifies; session->notifies = next) {
 		next = session->notifies->next;
@@ -670,12 +917,18 @@ static void forget_state(struct session *session)
 	session->dead = NULL;
 	session->conn = NULL;
 	session->pinned = session->pinned_for_good = NULL;
-	session->unnamed_statement = session->dirty = false;
+	session->unnamed_statement = session->dirty = session->may_listen = false;
+	session->has_events = false;
+	pool_stop_awaiting(session);
+	command_free(session->kept);
+	session->kept = NULL;
 	session->client.nonblocking = false;
 }
 
-/* Out of the quarantine for good: a use from now on is like any use of freed memory, but fails
- * softly. */
+/*
+ * Out of the quarantine for good: a use from now on is like any use of freed memory, but fails
+ * softly.
+ */
 static void quarantine_leave(void)
 {
 	struct session *oldest = quarantine_first;
@@ -725,6 +978,39 @@ static struct backend *detach_own(struct session *session)
 	return NULL;
 }
 
+/* Event procedures are told of the end while the connection can still be asked. */
+static void close_attached(struct session *session)
+{
+	process_notice_fork();
+	if (!session->backend || session->owner != getpid())
+		return;
+	cancel_forget(session);
+	pool_give_up(session->backend);
+	session->backend = NULL;
+	session->conn = session->dead;
+	session->ready = false;
+}
+
+/* Event procedures and their data belong to the real connection: it is reset, not replaced. */
+static void reset_in_place(struct session *session, bool start_only)
+{
+	struct backend *backend = session->backend;
+
+	cancel_forget(session);
+	backend_disconnect(backend);
+	if (start_only)
+		session->resetting = REAL(PQresetStart)(session->conn) == 1;
+	else
+		REAL(PQreset)(session->conn);
+	session->client.nonblocking = false;
+	session->dirty = session->unnamed_statement = session->may_listen = false;
+	if (session->resetting)
+		session->state = SESSION_STARTING;
+	else
+		cancel_renew(session);
+	descriptor_follow(session);
+}
+
 void session_finish(struct session *session)
 {
 	if (session->state == SESSION_FINISHED || session->state == SESSION_FREE) {
@@ -733,6 +1019,8 @@ void session_finish(struct session *session)
 		return;
 	}
 	bool clean = session_is_clean(session);
+	if (session->has_events)
+		close_attached(session);
 	struct backend *backend = detach_own(session);
 	if (backend)
 		pool_release(backend, !clean);
@@ -751,13 +1039,17 @@ void session_reset(struct session *session, bool start_only)
 			REAL(PQreset)(session->dead);
 		return;
 	}
+	if (session->has_events && session->backend && session->owner == getpid()) {
+		reset_in_place(session, start_only);
+		return;
+	}
 	struct backend *backend = detach_own(session);
 	if (backend)
 		pool_give_up(backend);
 	forget_state(session);
 	if (start_only)
-		start(session);
+		start_first(session);
 	else
-		connect_now(session);
+		connect_now(session, true);
 	opened(session);
 }

@@ -14,11 +14,11 @@
 
 struct backend;
 struct snapshot;
+struct statuses;
 
 enum session_state {
 	SESSION_FREE,     /* no session: what is left of one that was finished long ago */
-	SESSION_STARTING, /* PQconnectStart or PQresetStart has begun, PQconnectPoll has not ended
-			   */
+	SESSION_STARTING, /* PQconnectStart or PQresetStart has begun; not at an end yet */
 	SESSION_OPEN,     /* as the program wants it; attached, or parked, or not attached yet */
 	SESSION_FAILED,   /* never connected; answers as libpq's failed connection does */
 	SESSION_LOST,     /* its backend was reclaimed, or its state could not be put back */
@@ -39,43 +39,78 @@ struct client_settings {
 	bool any; /* whether there is anything to put on a backend at all */
 };
 
+/* Bytes at the start of libpq's PGcancel, with the address, pid and key that it holds. */
+#define CANCEL_IMAGE 160
+
 struct session {
-	void *busy;   /* the frame of the call that runs; NULL; or SESSION_MOVING */
-	PGconn *conn; /* what libpq is called with: the backend's, or a dead connection */
-	struct backend *backend; /* NULL while detached */
-	uint64_t used;           /* when last used, in uses of any session */
-	bool ready;              /* attached and nothing special: a call may go straight through */
-	bool dirty;              /* used since it was attached */
-	bool unnamed_statement;  /* PQprepare(conn, "", ...) may still be executed */
-	bool never_connected;    /* what was finished had failed */
-	bool suite_ended;
-	bool counted_opened, counted_open;
-	bool quarantined; /* in that queue, even if it was revived since */
-	enum session_state state;
+	union {
+		struct {
+			void *busy;   /* the frame of the call that runs; NULL; or SESSION_MOVING */
+			PGconn *conn; /* for libpq: the backend's, or a dead connection */
+			struct backend *backend; /* NULL while detached */
+			uint64_t used;           /* when last used, in uses of any session */
+			bool ready; /* attached and nothing special: calls go straight through */
+			bool dirty; /* used since it was attached */
+			int64_t attached_ms; /* when the present attachment began */
+		};
+		/* Of a SESSION_CANCEL: ruby-pg looks for the pid and key in there. */
+		char cancel_image[CANCEL_IMAGE];
+	};
+	struct session *next; /* in the free list or the quarantine */
+	uint64_t life; /* how often the slot was used before; of a SESSION_CANCEL: cancel_of's */
+	struct session *cancel_of; /* SESSION_CANCEL: whose */
+
+	/* Who it is */
 	struct target *target;
 	const struct identity *identity;
-	char *error;  /* what PQerrorMessage says, when that is not libpq's to say */
-	PGconn *dead; /* a real connection that is closed; gives libpq's own failure values */
-	struct snapshot *parked; /* server-side state to put back; NULL for none */
-	const char *pinned;      /* what cannot move, as last seen; NULL for nothing */
-	const char *pinned_for_good;
-	uint64_t asked;   /* `used` when the server was last asked what it holds */
-	PGcancel *cancel; /* of the present backend; NULL unless the program has a PGcancel */
-	int cancelling;   /* calls of PQcancel that are using it now */
-	bool wants_cancel;
-	struct session *cancel_of; /* SESSION_CANCEL: whose */
-	uint64_t life; /* how often the slot was used before; of a SESSION_CANCEL: cancel_of's */
-	struct client_settings client;
-	int client_encoding;
-	PGnotify *notifies; /* received before the session was parked */
-	int descriptor;     /* what PQsocket gave out; -1 for nothing yet */
-	dev_t descriptor_device;
-	ino_t descriptor_inode;
 	const char *suite; /* interned */
 	void *opened_by;   /* return address in the program */
 	int64_t opened_ms;
-	pid_t owner;          /* the process that opened it */
-	struct session *next; /* in the free list or the quarantine */
+
+	/* What libpq's connection would know */
+	struct client_settings client;
+	char *error;  /* what PQerrorMessage says, when that is not libpq's to say */
+	char *shown;  /* the copy of it that PQerrorMessage gave out */
+	PGconn *dead; /* a real connection that is closed; gives libpq's own failure values */
+	struct statuses *statuses; /* when it was parked last */
+	PGnotify *notifies;        /* received before the session was parked */
+
+	/* What keeps it from moving, and what moves with it */
+	const char *pinned; /* what cannot move, as last seen; NULL for nothing */
+	const char *pinned_for_good;
+	uint64_t sent;  /* `used` at the last call that may have changed the server's side */
+	uint64_t asked; /* `sent` when the server was last asked what it holds */
+	struct snapshot *parked; /* server-side state to put back; NULL for none */
+
+	/* Cancelling, the descriptor, and the wait for a backend of programs that do not block */
+	PGcancel *cancel; /* of the present backend; NULL unless the program has a PGcancel */
+	dev_t descriptor_device;
+	ino_t descriptor_inode;
+	struct registration *registrations; /* of the descriptor with epoll */
+	struct command *kept;               /* sent by the program, not yet to a backend */
+	uint64_t awaiting_since;
+	int64_t awaiting_until_ms;
+	struct session *next_awaiting;
+
+	enum session_state state;
+	pid_t owner; /* the process that opened it */
+	int client_encoding;
+	int cancelling;     /* calls of PQcancel that are using `cancel` now */
+	int descriptor;     /* what PQsocket gave out; -1 for nothing yet */
+	int rows_at_a_time; /* for `kept`: 1 single-row mode, -n chunks of n rows */
+	bool cancel_kept;   /* PQcancel came before it was sent */
+	bool wants_cancel;
+	bool descriptor_waits;  /* for a backend, see descriptor_await */
+	bool awaiting;          /* in the pool's line of sessions */
+	bool called;            /* its turn has come: its descriptor was made readable */
+	bool may_listen;        /* has sent a LISTEN, and no UNLISTEN since */
+	bool unnamed_statement; /* PQprepare(conn, "", ...) may still be executed */
+	bool has_events;        /* event procedures are registered with its backend */
+	bool resetting;         /* by libpq's own PQresetStart, for their sake */
+	bool never_connected;   /* what was finished had failed */
+	bool quarantined;       /* in that queue, even if it was revived since */
+	bool suite_ended;
+	bool counted_opened, counted_open;
 };
 
 #define SESSION_MOVING ((void *)1)
@@ -90,7 +125,16 @@ static inline bool is_session(const void *conn)
 }
 
 /* What a wrapper needs: see the kinds in libpq_table.h. */
-enum call_kind { CALL_OWN, CALL_STATE, CALL_ASK, CALL_USE };
+enum call_kind {
+	CALL_OWN,   /* nothing at all */
+	CALL_STATE, /* no backend */
+	CALL_POLL,  /* a backend only for what is kept, if one is to be had at once */
+	CALL_LOCAL, /* a backend if one is to be had at once; else session_borrow */
+	CALL_SEND,  /* a backend if one is to be had at once */
+	CALL_ASK,   /* a backend */
+	CALL_USE,   /* a backend, whose state may change */
+	CALL_ADD,   /* the same; the last error stays, with more added */
+};
 
 struct call {
 	struct session *session;
@@ -99,9 +143,12 @@ struct call {
 
 void *session_enter_busy(struct session *session, void *mark, void *found);
 void session_prepare(struct session *session, enum call_kind kind);
-void session_left(void);
-extern int session_awaited
-    __attribute__((visibility("hidden"))); /* threads that wait for a backend */
+void session_left(struct session *session);
+/*
+ * Threads and sessions that wait for a backend; or 1 for ever, when sessions are to be parked
+ * always.
+ */
+extern int session_awaited __attribute__((visibility("hidden")));
 extern uint64_t session_clock __attribute__((visibility("hidden")));
 
 /*
@@ -120,23 +167,29 @@ static inline struct call session_enter(const PGconn *conn, void *frame, enum ca
 				 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
 		0))
 		call.mark = session_enter_busy(session, frame, found);
-	session->used = __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED);
-	if (__builtin_expect(!session->ready, 0))
+	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
+	    __ATOMIC_RELAXED);
+	if (__builtin_expect(
+		!session->ready || __atomic_load_n(&session_awaited, __ATOMIC_RELAXED), 0))
 		session_prepare(session, kind);
-	if (kind == CALL_USE)
+	if (kind == CALL_USE || kind == CALL_ADD || kind == CALL_SEND) {
 		session->dirty = true;
+		session->sent = session->used;
+	}
 	return call;
 }
 
-/* The end of a call. Skipped when the call is left by longjmp: the next call then takes the mark
- * over. */
+/*
+ * The end of a call. Skipped when the call is left by longjmp: the next call then takes the mark
+ * over.
+ */
 static inline void session_leave(struct call *call)
 {
 	if (!call->mark)
 		return;
 	__atomic_store_n(&call->session->busy, NULL, __ATOMIC_RELEASE);
-	if (__builtin_expect(session_awaited, 0))
-		session_left();
+	if (__builtin_expect(__atomic_load_n(&session_awaited, __ATOMIC_SEQ_CST), 0))
+		session_left(call->session);
 }
 
 /* Declares `session`, entered for the rest of the scope. */
@@ -144,6 +197,12 @@ static inline void session_leave(struct call *call)
 	struct call call_ __attribute__((cleanup(session_leave))) = \
 	    session_enter(conn_, __builtin_frame_address(0), kind_); \
 	struct session *const session = call_.session
+
+/* The first line of a wrapper: what is not a session goes straight through. */
+#define PASS_THROUGH(name, arguments) \
+	RESOLVE(); \
+	if (!is_session(conn)) \
+	return REAL(name) arguments
 
 /*
  * Whether a call that makes a connection makes a session. Not when the object is off, nor when
@@ -155,28 +214,68 @@ bool session_leashed(const void *caller);
 /* A new session, entered by nobody; NULL when there is no room for one more. */
 struct session *session_new(void *opened_by);
 
-/* Connect: attach a new session, now or, when the pool is full and its target known good, at its
- * first use. */
+/*
+ * Connect: attach a new session, now or, when the pool is full and its target known good, at its
+ * first use.
+ */
 void session_open(struct session *session, struct target *target);
 
 /* The same without blocking: PQconnectStart. */
 void session_start(struct session *session, struct target *target);
 PostgresPollingStatusType session_poll(struct session *session);
 
-/* Make it what libpq's own failed connection is; conn may be NULL, with the message in error (taken
- * over). */
+/*
+ * Make it what libpq's own failed connection is; conn may be NULL, with the message in error (taken
+ * over).
+ */
 void session_fail(struct session *session, PGconn *conn, char *error);
 
-/* The server has ended its backend: the session keeps the broken connection, the pool gets the
- * place. */
+/*
+ * The server has ended its backend: the session keeps the broken connection, the pool gets the
+ * place.
+ */
 void session_keep_broken(struct session *session);
 
-/* Its state cannot be kept: every use from now on fails with this message (copied), until PQreset.
+/*
+ * Its state cannot be kept: every use from now on fails with this message (copied), until PQreset.
  */
 void session_lose(struct session *session, const char *message);
 
 /* The process exits: the same, but not counted as a loss. */
 void session_exit(struct session *session);
+
+/*
+ * PQprepare's unnamed statement is in no catalog: a session that may still execute one cannot move.
+ * PQexec and PQexecParams overwrite it; preparing one that has a name does not.
+ */
+static inline void session_note_prepared(struct session *session, const char *statement)
+{
+	if (!statement || !statement[0])
+		session->unnamed_statement = true;
+}
+
+/* Attach an open session if that needs no waiting. */
+void session_try_attach(struct session *session);
+
+/*
+ * A connection to call libpq with for what it answers alone, from its encoding: the session's, or
+ * one of another session, which *lender keeps still until session_return. libpq never waits there,
+ * and a program may hold a lock that the others need to go on (Python's and Ruby's is one).
+ */
+PGconn *session_borrow(struct session *session, struct session **lender);
+void session_return(struct session **lender);
+
+/* What PQtransactionStatus says of a session without a backend. */
+static inline PGTransactionStatusType session_transaction_status(const struct session *session)
+{
+	if (session->state == SESSION_STARTING)
+		return PQTRANS_UNKNOWN;
+	return session->kept ? PQTRANS_ACTIVE : PQTRANS_IDLE;
+}
+
+/* Keep a command until there is a backend for it. Returns as PQsendQuery does. */
+struct command;
+int session_postpone(struct session *session, const struct command *command);
 
 void session_finish(struct session *session);
 
@@ -197,6 +296,12 @@ bool session_park(struct session *session);
 
 /* Remember a message for PQerrorMessage (takes it over); NULL forgets. */
 void session_set_error(struct session *session, char *message);
+
+/* What the server has reported of an open session without a backend; false where that is not known. */
+bool session_status(const struct session *session, const char *name, const char **value);
+
+/* What PQerrorMessage is to say, for the caller to free; NULL for nothing. */
+char *session_error(const struct session *session);
 
 /* A call begins that forgets the last error as libpq's does, unless that error is there to stay. */
 static inline void session_forget_error(struct session *session)

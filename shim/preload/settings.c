@@ -16,7 +16,8 @@
 
 static struct settings parsed;
 
-/* The variable's value if it is set and valid; else the default. An empty variable counts as unset.
+/*
+ * The variable's value if it is set and valid; else the default. An empty variable counts as unset.
  */
 static const char *read_variable(const char *variable, enum setting_kind kind, long minimum,
     long maximum, const char *by_default)
@@ -83,6 +84,7 @@ static void read_all(void)
 	parsed.suite = or_null(suite);
 	parsed.pgbouncer = *pgbouncer == '1';
 	parsed.debug = *debug == '1';
+	parsed.park_always = getenv("PQLEASH_TEST_PARK") != NULL;
 	say_without_effect("PQLEASH_JOB_LIMIT", job_limit);
 	say_without_effect("PQLEASH_STATEMENT_TIMEOUT", statement_timeout);
 	say_without_effect("PQLEASH_TRACE", trace);

@@ -16,6 +16,7 @@ struct settings {
 	const char *suite;        /* NULL where not given */
 	bool pgbouncer;
 	bool debug;
+	bool park_always; /* PQLEASH_TEST_PARK=1, for our own tests: park at every opportunity */
 };
 
 /* The settings; any thread. */

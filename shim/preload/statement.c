@@ -238,7 +238,18 @@ static bool sets_seed(const char *query)
 	return after && after_word(name_to_set(after), "seed");
 }
 
-/* A word of the text that begins with s, S, p or P, and the byte in front of it. */
+/* Whether one of the words that scan_word knows may begin so; most do not. */
+static bool may_matter(const char *word)
+{
+	static const char beginnings[][3] = {"se", "pg", "db", "li", "un", "di"};
+
+	for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+		if ((word[0] | 0x20) == beginnings[i][0] && (word[1] | 0x20) == beginnings[i][1])
+			return true;
+	return false;
+}
+
+/* A word of the text, and the byte in front of it. */
 static unsigned scan_word(const char *word, char before)
 {
 	const char *after;
@@ -253,6 +264,10 @@ static unsigned scan_word(const char *word, char before)
 		return STATEMENT_SHOWS_PID;
 	if (after_word(word, "dblink_connect") || after_word(word, "dblink_connect_u"))
 		return STATEMENT_LINKS;
+	if (after_word(word, "listen"))
+		return STATEMENT_LISTENS;
+	if (after_word(word, "unlisten") || after_word(word, "discard"))
+		return STATEMENT_UNLISTENS;
 	return 0;
 }
 
@@ -263,11 +278,7 @@ unsigned statement_scan(const char *query)
 	bool inside_word = false;
 
 	for (const char *byte = query; *byte; byte++) {
-		char lower = (char)(*byte | 0x20), next = (char)(byte[1] | 0x20);
-
-		if (!inside_word &&
-		    ((lower == 's' && next == 'e') || (lower == 'p' && next == 'g') ||
-			(lower == 'd' && next == 'b')))
+		if (!inside_word && may_matter(byte))
 			flags |= scan_word(byte, byte > query ? byte[-1] : '\0');
 		/* A dollar may be the end of a quote: $$SET a.b = 1$$. */
 		inside_word = is_word(*byte) && *byte != '$';
@@ -281,6 +292,8 @@ void statement_sent(struct session *session, const char *query)
 
 	if (!flags)
 		return;
+	if (flags & (STATEMENT_LISTENS | STATEMENT_UNLISTENS))
+		session->may_listen = (flags & STATEMENT_LISTENS) != 0;
 	if (flags & STATEMENT_CHANGES_LOGIN)
 		pool_login_changed();
 	if (flags & STATEMENT_SHOWS_PID)
@@ -292,6 +305,7 @@ void statement_sent(struct session *session, const char *query)
 	else if (flags & STATEMENT_LINKS)
 		session_pin(session, "has opened a connection with dblink");
 	/* DISCARD ALL does not undo these: no other session may have the backend afterwards. */
-	if (session->backend && (flags & ~(STATEMENT_CHANGES_LOGIN | STATEMENT_SHOWS_PID)))
+	if (session->backend &&
+	    (flags & (STATEMENT_SEEDS | STATEMENT_SETS_UNKNOWN | STATEMENT_LINKS)))
 		session->backend->never_reset = true;
 }

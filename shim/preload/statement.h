@@ -8,15 +8,17 @@
 struct session;
 
 enum {
-	STATEMENT_CHANGES_LOGIN =
-	    1, /* what a new connection would see: databases, roles, ALTER SYSTEM */
-	STATEMENT_SHOWS_PID = 2,    /* the program learns its backend's pid */
-	STATEMENT_SEEDS = 4,        /* setseed: the random state cannot be read back */
-	STATEMENT_SETS_UNKNOWN = 8, /* set_config of a name that is not in the text */
-	STATEMENT_LINKS = 16,       /* dblink_connect: a connection that DISCARD ALL leaves open */
+	STATEMENT_CHANGES_LOGIN = 1, /* a new connection: databases, roles, ALTER SYSTEM */
+	STATEMENT_SHOWS_PID = 2,     /* the program learns its backend's pid */
+	STATEMENT_SEEDS = 4,         /* setseed: the random state cannot be read back */
+	STATEMENT_SETS_UNKNOWN = 8,  /* set_config of a name that is not in the text */
+	STATEMENT_LINKS = 16,        /* dblink_connect: a connection that DISCARD ALL leaves open */
+	STATEMENT_LISTENS = 32,      /* notifications may come from now on */
+	STATEMENT_UNLISTENS = 64,    /* UNLISTEN, or DISCARD */
 };
 
-/* What a text of SQL does, as flags; remembers the custom settings it names. Any thread, no server.
+/*
+ * What a text of SQL does, as flags; remembers the custom settings it names. Any thread, no server.
  */
 unsigned statement_scan(const char *query);
 

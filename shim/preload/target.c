@@ -7,6 +7,7 @@
 #include "pool.h"
 #include "say.h"
 #include "settings.h"
+#include "status.h"
 #include "text.h"
 #include "uri.h"
 
@@ -25,7 +26,8 @@ static pthread_mutex_t targets_lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *const more_environment[] = {
     "PGTZ", "PGDATESTYLE", "PGGEQO", "PGSERVICEFILE", "PGSYSCONFDIR", "HOME", "KRB5CCNAME"};
 
-/* Options that say where and as whom, which PQLEASH_DATABASE_URL replaces even where it names none.
+/*
+ * Options that say where and as whom, which PQLEASH_DATABASE_URL replaces even where it names none.
  */
 static const char *const where_options[] = {
     "service", "host", "hostaddr", "port", "dbname", "user", "password", "passfile"};
@@ -385,6 +387,7 @@ static void target_free(struct target *target)
 	free(target->key);
 	free(target->conninfo);
 	free(target->resolved);
+	free(target->statuses);
 	free(target->label);
 	free(target->connect_timeout);
 	free(target);
@@ -524,6 +527,14 @@ static struct identity *identity_make(const PGconn *conn)
 	if (HAS(PQfullProtocolVersion))
 		identity->full_protocol_version = REAL(PQfullProtocolVersion)(conn);
 	return identity;
+}
+
+void target_succeeded(struct target *target, const PGconn *conn)
+{
+	pthread_mutex_lock(&targets_lock);
+	statuses_keep(&target->statuses, conn);
+	pthread_mutex_unlock(&targets_lock);
+	__atomic_store_n(&target->known_good, true, __ATOMIC_RELEASE);
 }
 
 const struct identity *target_identify(struct target *target, const PGconn *conn)

@@ -17,6 +17,8 @@ struct identity {
 	int server_version, protocol_version, full_protocol_version, client_encoding;
 };
 
+struct statuses;
+
 struct target {
 	char *key;      /* every option after defaults, and the environment; holds the password */
 	char *shared;   /* the part of it that two who share a backend have in common */
@@ -25,6 +27,7 @@ struct target {
 	char *label;    /* user@host:port/database, for messages */
 	char *connect_timeout;       /* what the program asked for; NULL if nothing */
 	struct identity *identities; /* more than one only where several hosts are named */
+	struct statuses *statuses;   /* of a new connection */
 	long references;
 	bool pgbouncer;   /* behind transaction pooling: nothing is captured, reset or restored */
 	bool replication; /* a walsender: cannot be reset or captured */
@@ -68,6 +71,9 @@ const char *target_conninfo(const struct target *target);
 
 /* What libpq made of that, whether it could connect or not; only the first time counts. */
 void target_resolve(struct target *target, const PGconn *conn);
+
+/* This new connection of it was made. */
+void target_succeeded(struct target *target, const PGconn *conn);
 
 /* The identity of a connected backend; lives as long as the target. */
 const struct identity *target_identify(struct target *target, const PGconn *conn);

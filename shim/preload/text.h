@@ -1,5 +1,7 @@
-/* A growing text. Where memory runs out it becomes, and stays, NULL: check once, at the end. See
- * text.c. */
+/*
+ * A growing text. Where memory runs out it becomes, and stays, NULL: check once, at the end. See
+ * text.c.
+ */
 #ifndef TEXT_H
 #define TEXT_H
 

@@ -16,8 +16,10 @@ bool uri_is(const char *text)
 	return strncmp(text, "postgresql://", 13) == 0 || strncmp(text, "postgres://", 11) == 0;
 }
 
-/* Where the parameters begin. A '?' may stand in a password, which ends at the '@' before the first
- * '/'. */
+/*
+ * Where the parameters begin. A '?' may stand in a password, which ends at the '@' before the first
+ * '/'.
+ */
 static const char *find_parameters(const char *uri)
 {
 	const char *host = strstr(uri, "://") + 3;

@@ -6,63 +6,55 @@
 #include "backend.h"
 #include "descriptor.h"
 #include "session.h"
+#include "status.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PASS_THROUGH(name, arguments) \
-	RESOLVE(); \
-	if (!is_session(conn)) \
-	return REAL(name) arguments
-
+/* A copy: the program may look at it while its backend is at work for another session. */
 char *wrap_PQerrorMessage(const PGconn *conn)
 {
 	PASS_THROUGH(PQerrorMessage, (conn));
 	SESSION_CALL(conn, CALL_STATE);
-	if (session->error)
-		return session->error;
-	return session->conn ? REAL(PQerrorMessage)(session->conn) : (char *)"";
-}
-
-/* Values are kept for the process's life: there are few of them, and the program may keep the
- * pointers. */
-struct kept_value {
-	UT_hash_handle hh;
-	char value[];
-};
-
-static const char *keep_value(const char *value)
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static struct kept_value *values;
-	struct kept_value *kept;
-	size_t length = strlen(value);
-
-	pthread_mutex_lock(&lock);
-	HASH_FIND(hh, values, value, length, kept);
-	if (!kept && (kept = malloc(sizeof *kept + length + 1))) {
-		memcpy(kept->value, value, length + 1);
-		HASH_ADD(hh, values, value, length, kept);
+	char *message = session_error(session);
+	if (!message)
+		return (char *)"";
+	if (session->shown && strcmp(session->shown, message) == 0)
+		free(message);
+	else {
+		free(session->shown);
+		session->shown = message;
 	}
-	pthread_mutex_unlock(&lock);
-	return kept ? kept->value : value;
+	return session->shown;
 }
 
 const char *wrap_PQparameterStatus(const PGconn *conn, const char *paramName)
 {
 	PASS_THROUGH(PQparameterStatus, (conn, paramName));
-	SESSION_CALL(conn, CALL_ASK);
-	const char *value = REAL(PQparameterStatus)(session->conn, paramName);
-	return value ? keep_value(value) : NULL;
+	SESSION_CALL(conn, CALL_STATE);
+	const char *value = NULL;
+	if (!session->conn && session_status(session, paramName, &value))
+		return value;
+	session_prepare(session, CALL_ASK);
+	value = REAL(PQparameterStatus)(session->conn, paramName);
+	return value ? status_intern(value) : NULL;
+}
+
+/* Kept for the session's life as other facts are, but not known before it is connected. */
+int wrap_PQserverVersion(const PGconn *conn)
+{
+	PASS_THROUGH(PQserverVersion, (conn));
+	SESSION_CALL(conn, CALL_STATE);
+	if (session->identity && session->state != SESSION_STARTING)
+		return session->identity->server_version;
+	return session->conn ? REAL(PQserverVersion)(session->conn) : 0;
 }
 
 int wrap_PQsocket(const PGconn *conn)
 {
 	PASS_THROUGH(PQsocket, (conn));
 	SESSION_CALL(conn, CALL_STATE);
-	if (!session->conn)
-		session_prepare(session, CALL_ASK);
+	session_try_attach(session);
 	return descriptor_of(session);
 }
 
@@ -170,8 +162,10 @@ PGnotify *wrap_PQnotifies(PGconn *conn)
 	return first;
 }
 
-/* A trace is of one connection from first to last: its backend is nobody else's before it is
- * closed. */
+/*
+ * A trace is of one connection from first to last: its backend is nobody else's before it is
+ * closed.
+ */
 static PGconn *traced(struct session *session)
 {
 	if (session->backend)
@@ -197,40 +191,18 @@ void wrap_PQuntrace(PGconn *conn)
 {
 	PASS_THROUGH(PQuntrace, (conn));
 	SESSION_CALL(conn, CALL_STATE);
+	if (session->backend)
+		session->backend->tracing = false;
 	if (session->conn)
 		REAL(PQuntrace)(session->conn);
-}
-
-/* Event procedures are told of a connection's end and reset: the session and its backend stay
- * together. */
-int wrap_PQregisterEventProc(PGconn *conn, PGEventProc proc, const char *name, void *passThrough)
-{
-	PASS_THROUGH(PQregisterEventProc, (conn, proc, name, passThrough));
-	SESSION_CALL(conn, CALL_ASK);
-	session->pinned_for_good = "has event procedures";
-	return REAL(PQregisterEventProc)(traced(session), proc, name, passThrough);
-}
-
-int wrap_PQsetInstanceData(PGconn *conn, PGEventProc proc, void *data)
-{
-	PASS_THROUGH(PQsetInstanceData, (conn, proc, data));
-	SESSION_CALL(conn, CALL_ASK);
-	return REAL(PQsetInstanceData)(session->conn, proc, data);
-}
-
-void *wrap_PQinstanceData(const PGconn *conn, PGEventProc proc)
-{
-	PASS_THROUGH(PQinstanceData, (conn, proc));
-	SESSION_CALL(conn, CALL_ASK);
-	return REAL(PQinstanceData)(session->conn, proc);
 }
 
 /* What is handed out here is of one connection's encryption: the session stays with it. */
 static PGconn *encryption_of(struct session *session)
 {
 	if (session->state == SESSION_OPEN)
-		session->pinned_for_good = "has told the program its encryption's internals";
-	return traced(session);
+		session_pin(session, "has told the program its encryption's internals");
+	return session->conn;
 }
 
 void *wrap_PQsslStruct(PGconn *conn, const char *struct_name)

@@ -279,8 +279,10 @@ PQconninfoOption *wrap_PQconninfo(PGconn *conn)
 	RESOLVE();
 	if (!is_session(conn))
 		return REAL(PQconninfo)(conn);
-	SESSION_CALL(conn, CALL_ASK);
-	PQconninfoOption *options = REAL(PQconninfo)(session->conn);
+	SESSION_CALL(conn, CALL_STATE);
+	PQconninfoOption *options =
+	    session->conn ? REAL(PQconninfo)(session->conn)
+			  : REAL(PQconninfoParse)(target_conninfo(session->target), NULL);
 	if (session->target)
 		hide_timeout(options, session->target->connect_timeout);
 	return options;

@@ -158,8 +158,10 @@ static void it_is_remembered_wherever_the_set_stands(void **state)
 	REMEMBERS("where.comment", "/* x */SET where.comment = 1", 0);
 }
 
-/* session.user_id and local.x are ordinary names: the grammar takes SESSION and LOCAL for scopes
- * only before a name. */
+/*
+ * session.user_id and local.x are ordinary names: the grammar takes SESSION and LOCAL for scopes
+ * only before a name.
+ */
 static void a_prefix_may_be_called_like_a_scope(void **state)
 {
 	(void)state;
@@ -307,6 +309,15 @@ static void setseed_is_seen(void **state)
 	    "SELECT set_seed(1)");
 }
 
+static void listening_is_seen_and_its_end(void **state)
+{
+	(void)state;
+	ALL_GIVE(STATEMENT_LISTENS, "LISTEN news", "SELECT 1; listen \"News\"", "/**/Listen x");
+	ALL_GIVE(STATEMENT_UNLISTENS, "UNLISTEN news", "unlisten *", "DISCARD ALL");
+	ALL_GIVE(STATEMENT_LISTENS | STATEMENT_UNLISTENS, "UNLISTEN *; LISTEN news");
+	ALL_GIVE(0, "SELECT listener FROM t", "SELECT listens", "NOTIFY unlistened", "SELECT li");
+}
+
 static void several_things_are_seen_in_one_text(void **state)
 {
 	(void)state;
@@ -320,7 +331,7 @@ static void an_ordinary_statement_is_nothing(void **state)
 	(void)state;
 	REMEMBERS_NOTHING(0, "", " ", ";", "SELECT 1", "SELECT a.b FROM c.d", "BEGIN", "se", "s",
 	    "p", "pg", "SELECT 's", "set\xff", "\xff\xfe\xfd", "SELECT pg_sleep(0)",
-	    "SELECT * FROM pg_settings", "PREPARE x AS SELECT 1", "EXECUTE x", "DISCARD ALL");
+	    "SELECT * FROM pg_settings", "PREPARE x AS SELECT 1", "EXECUTE x", "DEALLOCATE ALL");
 }
 
 static void texts_that_end_too_early_are_read_to_their_end_only(void **state)
@@ -330,7 +341,8 @@ static void texts_that_end_too_early_are_read_to_their_end_only(void **state)
 	    "SELECT pg_backend_pid()", "SET /* -- */ SESSION a . \"b\""};
 
 	(void)state;
-	/* In memory of exactly their size, so that valgrind and the sanitizers see a byte too many.
+	/*
+	 * In memory of exactly their size, so that valgrind and the sanitizers see a byte too many.
 	 */
 	for (size_t i = 0; i < COUNT(whole); i++)
 		for (size_t length = 0; length <= strlen(whole[i]); length++) {
@@ -510,6 +522,7 @@ int main(void)
 	    cmocka_unit_test(pg_backend_pid_is_seen),
 	    cmocka_unit_test(dblink_connect_is_seen),
 	    cmocka_unit_test(setseed_is_seen),
+	    cmocka_unit_test(listening_is_seen_and_its_end),
 	    cmocka_unit_test(several_things_are_seen_in_one_text),
 	    cmocka_unit_test(an_ordinary_statement_is_nothing),
 	    cmocka_unit_test(texts_that_end_too_early_are_read_to_their_end_only),

@@ -1,5 +1,7 @@
-/* Which connections may share a backend: targets from every way to ask for one, and what is in
- * them. */
+/*
+ * Which connections may share a backend: targets from every way to ask for one, and what is in
+ * them.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

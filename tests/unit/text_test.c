@@ -1,4 +1,5 @@
-/* Growing texts: what is added is there, whole, and memory that runs out is told once, at the end.
+/*
+ * Growing texts: what is added is there, whole, and memory that runs out is told once, at the end.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,64 @@
+/*
+ * Parameter statuses: the settings that a server reports unasked (libpq manual, PQparameterStatus).
+ * Sessions without a backend answer from a copy, because libpq's answer never waits for anything.
+ * Values are interned for the process's life: there are few of them.
+ */
+#include "status.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+static const char *const names[] = {"application_name", "client_encoding", "DateStyle",
+    "default_transaction_read_only", "in_hot_standby", "integer_datetimes", "IntervalStyle",
+    "is_superuser", "scram_iterations", "search_path", "server_encoding", "server_version",
+    "session_authorization", "standard_conforming_strings", "TimeZone"};
+#define NAMES (sizeof names / sizeof *names)
+
+struct statuses {
+	const char *values[NAMES];
+};
+
+struct interned {
+	UT_hash_handle hh;
+	char value[];
+};
+
+const char *status_intern(const char *value)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct interned *values;
+	struct interned *found;
+	size_t length = strlen(value);
+
+	pthread_mutex_lock(&lock);
+	HASH_FIND(hh, values, value, length, found);
+	if (!found && (found = malloc(sizeof *found + length + 1))) {
+		memcpy(found->value, value, length + 1);
+		HASH_ADD(hh, values, value, length, found);
+	}
+	pthread_mutex_unlock(&lock);
+	return found ? found->value : value;
+}
+
+void statuses_keep(struct statuses **kept, const PGconn *conn)
+{
+	if (!*kept && !(*kept = malloc(sizeof **kept)))
+		return;
+	for (size_t i = 0; i < NAMES; i++) {
+		const char *value = REAL(PQparameterStatus)(conn, names[i]);
+
+		(*kept)->values[i] = value ? status_intern(value) : NULL;
+	}
+}
+
+bool statuses_find(const struct statuses *kept, const char *name, const char **value)
+{
+	for (size_t i = 0; kept && i < NAMES; i++)
+		if (strcmp(names[i], name) == 0) {
+			*value = kept->values[i];
+			return true;
+		}
+	return false;
+}
