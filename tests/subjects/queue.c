@@ -1,0 +1,104 @@
+/*
+ * Threads that want more connections than there may be. Each line of output is one thread's.
+ *
+ * usage: queue order THREADS     one thread works for a while, the others ask one after the other:
+ *                                who is answered when
+ *        queue timeout SECONDS   one thread keeps using its transaction for that long, another asks
+ */
+#include <libpq-fe.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static atomic_int answered;
+static atomic_bool asked;
+
+static void sleep_ms(long ms)
+{
+	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
+}
+
+struct asker {
+	pthread_t thread;
+	PGconn *conn;
+	int number;
+};
+
+static void *ask(void *argument)
+{
+	struct asker *me = argument;
+	PGresult *result = PQexec(me->conn, "SELECT nextval('turn')");
+
+	if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+		printf(
+		    "thread %d is answered as number %s\n", me->number, PQgetvalue(result, 0, 0));
+		atomic_fetch_add(&answered, 1);
+	} else
+		printf("thread %d: %s", me->number, PQerrorMessage(me->conn));
+	PQclear(result);
+	return NULL;
+}
+
+static void *work(void *conn)
+{
+	atomic_store(&asked, true);
+	PQclear(PQexec(conn, "SELECT pg_sleep(2)"));
+	return NULL;
+}
+
+static int keep_order(PGconn *conn, int count)
+{
+	struct asker *askers = calloc((size_t)count, sizeof *askers);
+	pthread_t first;
+
+	for (int i = 0; i < count; i++)
+		askers[i] = (struct asker){.conn = PQconnectdb(""), .number = i + 1};
+	pthread_create(&first, NULL, work, conn);
+	while (!atomic_load(&asked))
+		sleep_ms(1);
+	for (int i = 0; i < count; i++) {
+		sleep_ms(80);
+		pthread_create(&askers[i].thread, NULL, ask, &askers[i]);
+	}
+	for (int i = 0; i < count; i++)
+		pthread_join(askers[i].thread, NULL);
+	pthread_join(first, NULL);
+	free(askers);
+	return atomic_load(&answered) == count ? 0 : 1;
+}
+
+static int keep_busy(PGconn *conn, int seconds)
+{
+	struct asker asker = {.conn = PQconnectdb(""), .number = 1};
+	int failed = 0;
+
+	PQclear(PQexec(conn, "BEGIN"));
+	pthread_create(&asker.thread, NULL, ask, &asker);
+	for (int i = 0; i < seconds * 20; i++) {
+		PGresult *result = PQexec(conn, "SELECT 1");
+
+		failed += PQresultStatus(result) != PGRES_TUPLES_OK;
+		PQclear(result);
+		sleep_ms(50);
+	}
+	pthread_join(asker.thread, NULL);
+	printf("the transaction has failed %d times\n", failed);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	PGconn *conn = PQconnectdb("");
+
+	PQclear(PQexec(conn, "CREATE SEQUENCE turn"));
+	if (argc == 3 && strcmp(argv[1], "order") == 0)
+		return keep_order(conn, atoi(argv[2]));
+	if (argc == 3 && strcmp(argv[1], "timeout") == 0)
+		return keep_busy(conn, atoi(argv[2]));
+	fputs("usage: queue order THREADS | timeout SECONDS\n", stderr);
+	return 2;
+}
