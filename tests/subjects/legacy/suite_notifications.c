@@ -12,7 +12,7 @@
 #include "suites.h"
 
 #define ANNOUNCEMENTS 14
-#define PATIENCE_MS 5000
+#define PATIENCE_MS 2000
 
 /* The next notification, or NULL when none comes in time. The caller frees it. */
 static PGnotify *wait_for_notification(PGconn *conn)
