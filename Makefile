@@ -111,7 +111,8 @@ check-e2e: all subjects
 
 # The tests that drive the object hardest, with every memory error fatal. Leaks are valgrind's business: here
 # they would be those of psql and perl.
-SANITIZED = $(addprefix tests/e2e/,legacy.t state.t hostile_state.t reclaim.t finish.t targets.t exits.t)
+SANITIZED = $(addprefix tests/e2e/,legacy.t state.t hostile_state.t reclaim.t finish.t targets.t exits.t \
+	transparent.t event_loop.t cancel.t)
 check-sanitize:
 	+$(MAKE) BUILD=$(BUILD)/sanitize SANITIZE=address,undefined CFLAGS='-O1 -g' all subjects unit-tests
 	CMOCKA_MESSAGE_OUTPUT=TAP prove --timer -e '' $(patsubst $(BUILD)/%,$(BUILD)/sanitize/%,$(UNIT_TESTS))
