@@ -88,14 +88,13 @@ static void remember(struct session *session, int descriptor)
 
 /* ---- Sockets that stand in for a backend's ---- */
 
-/* As an idle connection's: always writable, never readable. -1 when there is none. */
+/*
+ * As an idle connection's: always writable, never readable, unless the program shuts it down; so
+ * each session has one of its own. -1 when there is none.
+ */
 static int quiet_socket(void)
 {
-	static int pair[2] = {-1, -1};
-
-	if (pair[0] < 0)
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
-	return fcntl(pair[0], F_DUPFD_CLOEXEC, 3);
+	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
 static int connect_nonblocking(const struct sockaddr_in *address, unsigned timeout_ms)
@@ -170,6 +169,7 @@ int descriptor_of(struct session *session)
 	if (session->descriptor < 0) {
 		pthread_mutex_lock(&lock);
 		remember(session, real >= 0 ? fcntl(real, F_DUPFD_CLOEXEC, 3) : quiet_socket());
+		session->descriptor_is_quiet = real < 0;
 		pthread_mutex_unlock(&lock);
 		pool_still_awaited(session);
 	}
@@ -219,8 +219,12 @@ void descriptor_follow(struct session *session)
 	if (is_ours(session)) {
 		int stand_in = real < 0 ? quiet_socket() : -1;
 
+		/* What the program did to the stand-in was meant for the connection. */
+		if (real >= 0 && session->descriptor_is_quiet && is_readable(session->descriptor))
+			shutdown(real, SHUT_RDWR);
 		replace(session, real >= 0 ? real : stand_in);
 		session->descriptor_waits = false;
+		session->descriptor_is_quiet = real < 0;
 		if (stand_in >= 0)
 			close(stand_in);
 	}
@@ -241,6 +245,7 @@ void descriptor_await(struct session *session, long within_ms)
 				wake_socket(stand_in);
 			replace(session, stand_in);
 			session->descriptor_waits = true;
+			session->descriptor_is_quiet = false;
 			close(stand_in);
 		} else
 			say_debug("no socket to wait on: %s", strerror(errno));
@@ -257,6 +262,15 @@ void descriptor_wake(struct session *session)
 	if (session->descriptor_waits && is_ours(session))
 		wake_socket(session->descriptor);
 	pthread_mutex_unlock(&lock);
+	errno = saved_errno;
+}
+
+void descriptor_check(struct session *session)
+{
+	int saved_errno = errno;
+
+	if (!is_ours(session) && session->conn && session->owner == getpid())
+		shutdown(REAL(PQsocket)(session->conn), SHUT_RDWR);
 	errno = saved_errno;
 }
 
@@ -288,7 +302,13 @@ void descriptor_end(struct session *session)
 			close(session->descriptor);
 	}
 	session->descriptor = -1;
-	session->descriptor_waits = false;
+	session->descriptor_waits = session->descriptor_is_quiet = false;
+}
+
+void descriptor_renew(struct session *session)
+{
+	if (!is_ours(session))
+		descriptor_end(session);
 }
 
 static void forget_registration(struct session *session, int epoll)

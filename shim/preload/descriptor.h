@@ -22,6 +22,13 @@ void descriptor_await(struct session *session, long within_ms);
 /* It is time to call us. Any thread. */
 void descriptor_wake(struct session *session);
 
+/*
+ * A program that closes the descriptor itself has broken its connection, and may mean to: then the
+ * backend's is broken too. A new descriptor is given out once the session is reset.
+ */
+void descriptor_check(struct session *session);
+void descriptor_renew(struct session *session);
+
 /* The session is over: close it, if it is still ours. */
 void descriptor_end(struct session *session);
 

@@ -1047,6 +1047,7 @@ void session_reset(struct session *session, bool start_only)
 	if (backend)
 		pool_give_up(backend);
 	forget_state(session);
+	descriptor_renew(session);
 	if (start_only)
 		start_first(session);
 	else

@@ -5,6 +5,7 @@
 #ifndef SESSION_H
 #define SESSION_H
 
+#include "descriptor.h"
 #include "libpq.h"
 #include "target.h"
 
@@ -100,7 +101,8 @@ struct session {
 	int rows_at_a_time; /* for `kept`: 1 single-row mode, -n chunks of n rows */
 	bool cancel_kept;   /* PQcancel came before it was sent */
 	bool wants_cancel;
-	bool descriptor_waits;  /* for a backend, see descriptor_await */
+	bool descriptor_waits; /* for a backend, see descriptor_await */
+	bool descriptor_is_quiet;
 	bool awaiting;          /* in the pool's line of sessions */
 	bool called;            /* its turn has come: its descriptor was made readable */
 	bool may_listen;        /* has sent a LISTEN, and no UNLISTEN since */
@@ -128,12 +130,12 @@ static inline bool is_session(const void *conn)
 enum call_kind {
 	CALL_OWN,   /* nothing at all */
 	CALL_STATE, /* no backend */
-	CALL_POLL,  /* a backend only for what is kept, if one is to be had at once */
 	CALL_LOCAL, /* a backend if one is to be had at once; else session_borrow */
-	CALL_SEND,  /* a backend if one is to be had at once */
 	CALL_ASK,   /* a backend */
-	CALL_USE,   /* a backend, whose state may change */
-	CALL_ADD,   /* the same; the last error stays, with more added */
+	CALL_POLL, /* a backend only for what is kept, if one is to be had at once; and the server */
+	CALL_SEND, /* a backend if one is to be had at once */
+	CALL_USE,  /* a backend, whose state may change */
+	CALL_ADD,  /* the same; the last error stays, with more added */
 };
 
 struct call {
@@ -176,6 +178,8 @@ static inline struct call session_enter(const PGconn *conn, void *frame, enum ca
 		session->dirty = true;
 		session->sent = session->used;
 	}
+	if (kind >= CALL_POLL && session->descriptor >= 0)
+		descriptor_check(session);
 	return call;
 }
 
