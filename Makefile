@@ -126,10 +126,12 @@ check-thread:
 	BUILD=$(BUILD)/thread PQLEASH_TEST_PRELOAD=$$($(CC) -print-file-name=libtsan.so) \
 		TSAN_OPTIONS=halt_on_error=1 prove --timer tests/e2e/threads.t tests/e2e/cancel.t
 
+VALGRIND = valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9
+GRIND = legacy 'event_loop epoll 10 5' 'threads 6 12 100' $(addprefix corpus/,async_many events notify cancel \
+	connect_start reset_start pipelines_at_once error_messages copy_in large_objects)
 check-valgrind: all subjects
-	scripts/cluster --max-connections 50 -- env PQLEASH=1 LD_PRELOAD=$$PWD/$(BUILD)/libpqleash.so \
-		valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9 \
-		$(BUILD)/tests/subjects/legacy
+	scripts/cluster --max-connections 50 -- env PQLEASH=1 PQLEASH_LIMIT=2 LD_PRELOAD=$$PWD/$(BUILD)/libpqleash.so sh -ec \
+		"for subject in $(GRIND); do echo \$$subject; $(VALGRIND) $(BUILD)/tests/subjects/\$$subject >/dev/null; done"
 
 demo: setup
 	+$(MAKE) all $(BUILD)/tests/subjects/legacy
