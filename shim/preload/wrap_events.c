@@ -11,15 +11,18 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #define MOST_PROCEDURES 32
 
 /* What a registration needs to know; results keep a pointer to it, so it lives for ever. */
 struct registered {
-	struct registered *next;
-	struct session *session;
-	PGEventProc procedure;
-	void *pass_through;
+	UT_hash_handle hh;
+	struct registration_key {
+		struct session *session;
+		PGEventProc procedure;
+		void *pass_through;
+	} key;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -33,7 +36,7 @@ _Static_assert(sizeof(PGEventConnDestroy) == sizeof(connection_event), "conn alo
 /* Swap the real connection for the session, as far as the event has one. */
 static int call_on(const struct registered *registered, PGEventId id, void *info)
 {
-	connection_event of_session = {.conn = (PGconn *)registered->session};
+	connection_event of_session = {.conn = (PGconn *)registered->key.session};
 	PGEventResultCreate create;
 
 	switch (id) {
@@ -50,7 +53,7 @@ static int call_on(const struct registered *registered, PGEventId id, void *info
 	default:
 		break;
 	}
-	return registered->procedure(id, info, registered->pass_through);
+	return registered->key.procedure(id, info, registered->key.pass_through);
 }
 
 /* One of ours for each of the program's: libpq takes the address for the identity. */
@@ -96,25 +99,16 @@ static PGEventProc or_itself(PGEventProc procedure)
 	return stand_in ? stand_in : procedure;
 }
 
-/* Under the lock. */
-static struct registered *find_registered(
-    const struct session *session, PGEventProc procedure, const void *pass_through)
-{
-	struct registered *found = registrations;
-
-	while (found && (found->session != session || found->procedure != procedure ||
-			    found->pass_through != pass_through))
-		found = found->next;
-	return found;
-}
-
 static struct registered *intern(struct session *session, PGEventProc procedure, void *pass_through)
 {
+	struct registration_key key = {session, procedure, pass_through};
+	struct registered *found;
+
 	pthread_mutex_lock(&lock);
-	struct registered *found = find_registered(session, procedure, pass_through);
+	HASH_FIND(hh, registrations, &key, sizeof key, found);
 	if (!found && (found = malloc(sizeof *found))) {
-		*found = (struct registered){registrations, session, procedure, pass_through};
-		registrations = found;
+		found->key = key;
+		HASH_ADD(hh, registrations, key, sizeof key, found);
 	}
 	pthread_mutex_unlock(&lock);
 	return found;
