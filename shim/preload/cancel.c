@@ -1,7 +1,7 @@
 /*
  * Cancelling. A PGcancel that the program holds is a slot in the sessions' range that names its
- * session, so that it acts on whatever backend the session has when PQcancel is called, and on none
- * when it has none. PQcancel stays async-signal-safe: it only reads atomics and calls libpq's own.
+ * session, so that it acts on whatever backend the session has when PQcancel is called; while it
+ * waits for one, the cancel follows the statement. PQcancel stays async-signal-safe: it only reads atomics and calls libpq's own.
  */
 #include "cancel.h"
 #include "session.h"

@@ -18,7 +18,6 @@
  *     OWN    written by hand (also what takes no connection, but must know of ours)
  *     KEPT   answers from what the session keeps for life; extra is the field
  *     STATE  asks the backend, or while there is none answers extra, as if healthy and idle
- *     SEND   attaches, and sends the SQL text in query
  *     USE    attaches, and may change the session's state in the server
  *     ADD    the same; libpq adds its message, if any, to the last one
  *     LOCAL  asks libpq alone, and so never waits; forgets the last error, as libpq does since 14
@@ -98,13 +97,13 @@ LIBPQ(USE, PGresult *, PQchangePassword, (PGconn *conn, const char *user, const 
 	(conn, user, passwd), ) /* since 17 */
 
 /* Commands that return their result */
-LIBPQ(SEND, PGresult *, PQexec, (PGconn *conn, const char *query), (conn, query), )
-LIBPQ(SEND, PGresult *, PQexecParams, (PGconn *conn, const char *query, int nParams, const Oid *paramTypes,
+LIBPQ(OWN, PGresult *, PQexec, (PGconn *conn, const char *query), (conn, query), )
+LIBPQ(OWN, PGresult *, PQexecParams, (PGconn *conn, const char *query, int nParams, const Oid *paramTypes,
 	const char *const *paramValues, const int *paramLengths, const int *paramFormats, int resultFormat),
 	(conn, query, nParams, paramTypes, paramValues, paramLengths, paramFormats, resultFormat), )
 LIBPQ(OWN, PGresult *, PQprepare, (PGconn *conn, const char *statement, const char *query, int nParams,
 	const Oid *paramTypes), (conn, statement, query, nParams, paramTypes), )
-LIBPQ(USE, PGresult *, PQexecPrepared, (PGconn *conn, const char *statement, int nParams, const char *const *paramValues,
+LIBPQ(OWN, PGresult *, PQexecPrepared, (PGconn *conn, const char *statement, int nParams, const char *const *paramValues,
 	const int *paramLengths, const int *paramFormats, int resultFormat),
 	(conn, statement, nParams, paramValues, paramLengths, paramFormats, resultFormat), )
 LIBPQ(USE, PGresult *, PQdescribePrepared, (PGconn *conn, const char *statement), (conn, statement), )
@@ -227,7 +226,6 @@ LIBPQ(CALL, void, PQfreemem, (void *ptr), (ptr), )
 #undef LIBPQ_OWN
 #undef LIBPQ_KEPT
 #undef LIBPQ_STATE
-#undef LIBPQ_SEND
 #undef LIBPQ_USE
 #undef LIBPQ_ADD
 #undef LIBPQ_LOCAL

@@ -582,7 +582,7 @@ void session_prepare(struct session *session, enum call_kind kind)
 	if (session->state == SESSION_FINISHED || session->state == SESSION_FREE)
 		revive(session);
 	if (session->state == SESSION_STARTING && !session->conn &&
-	    (kind == CALL_USE || kind == CALL_SEND))
+	    (kind == CALL_USE || kind == CALL_EXECUTE || kind == CALL_SEND))
 		session_set_error(session, strdup("no connection to the server\n"));
 	if (kind == CALL_STATE || session->state != SESSION_OPEN)
 		return;
@@ -594,8 +594,13 @@ void session_prepare(struct session *session, enum call_kind kind)
 	bool may_wait = kind != CALL_POLL && kind != CALL_SEND && kind != CALL_LOCAL;
 	bool yielded = __atomic_load_n(&session_awaited, __ATOMIC_RELAXED) > 0 &&
 		       (kind == CALL_SEND || process_has_threads()) && yield(session);
-	if (!session->backend && (may_wait || !yielded))
+	if (!session->backend && (may_wait || !yielded)) {
+		if (kind == CALL_EXECUTE)
+			session->cancel_kept = false;
 		attach_again(session, may_wait);
+		session->cancelled =
+		    kind == CALL_EXECUTE && session->backend && session->cancel_kept;
+	}
 	if (session->backend && session->kept)
 		send_kept(session);
 	else if (session->kept && session->state == SESSION_OPEN)

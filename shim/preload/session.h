@@ -99,7 +99,8 @@ struct session {
 	int cancelling;     /* calls of PQcancel that are using `cancel` now */
 	int descriptor;     /* what PQsocket gave out; -1 for nothing yet */
 	int rows_at_a_time; /* for `kept`: 1 single-row mode, -n chunks of n rows */
-	bool cancel_kept;   /* PQcancel came before it was sent */
+	bool cancel_kept;   /* PQcancel came while there was no backend */
+	bool cancelled;     /* ... and a statement waited for one */
 	bool wants_cancel;
 	bool descriptor_waits; /* for a backend, see descriptor_await */
 	bool descriptor_is_quiet;
@@ -133,9 +134,10 @@ enum call_kind {
 	CALL_LOCAL, /* a backend if one is to be had at once; else session_borrow */
 	CALL_ASK,   /* a backend */
 	CALL_POLL, /* a backend only for what is kept, if one is to be had at once; and the server */
-	CALL_SEND, /* a backend if one is to be had at once */
-	CALL_USE,  /* a backend, whose state may change */
-	CALL_ADD,  /* the same; the last error stays, with more added */
+	CALL_SEND,    /* a backend if one is to be had at once */
+	CALL_USE,     /* a backend, whose state may change */
+	CALL_EXECUTE, /* the same, for a statement that PQcancel may hit while it waits for that */
+	CALL_ADD,     /* the same; the last error stays, with more added */
 };
 
 struct call {
@@ -174,7 +176,7 @@ static inline struct call session_enter(const PGconn *conn, void *frame, enum ca
 	if (__builtin_expect(
 		!session->ready || __atomic_load_n(&session_awaited, __ATOMIC_RELAXED), 0))
 		session_prepare(session, kind);
-	if (kind == CALL_USE || kind == CALL_ADD || kind == CALL_SEND) {
+	if (kind >= CALL_SEND) {
 		session->dirty = true;
 		session->sent = session->used;
 	}

@@ -5,9 +5,6 @@
  * are in the files wrap_*.c and cancel.c.
  */
 #include "session.h"
-#include "statement.h"
-
-#include <string.h>
 
 /* What libpq keeps for a connection's life must keep its address, too. */
 #define LIBPQ_KEPT(result, name, parameters, arguments, field) \
@@ -32,11 +29,10 @@
 		return REAL(name) arguments; \
 	}
 
-#define ATTACHED(kind, name, parameters, arguments, ...) \
+#define ATTACHED(kind, name, parameters, arguments) \
 	{ \
 		PASS_THROUGH(name, arguments); \
 		SESSION_CALL(conn, kind); \
-		__VA_ARGS__ \
 		conn = session->conn; \
 		return REAL(name) arguments; \
 	}
@@ -56,22 +52,7 @@
 		conn = session_borrow(session, &lender); \
 		return REAL(name) arguments; \
 	}
-#define LIBPQ_SEND(result, name, parameters, arguments, extra) \
-	result wrap_##name parameters ATTACHED( \
-	    CALL_USE, name, parameters, arguments, session->unnamed_statement = false; \
-	    statement_sent(session, query);)
-
 #define LIBPQ_OWN(result, name, parameters, arguments, extra)
 #define LIBPQ_CALL(result, name, parameters, arguments, extra)
 #define LIBPQ(kind, ...) LIBPQ_##kind(__VA_ARGS__)
 #include "libpq_table.h"
-
-PGresult *wrap_PQprepare(
-    PGconn *conn, const char *statement, const char *query, int nParams, const Oid *paramTypes)
-{
-	PASS_THROUGH(PQprepare, (conn, statement, query, nParams, paramTypes));
-	SESSION_CALL(conn, CALL_USE);
-	session_note_prepared(session, statement);
-	statement_sent(session, query);
-	return REAL(PQprepare)(session->conn, statement, query, nParams, paramTypes);
-}

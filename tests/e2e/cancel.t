@@ -26,4 +26,11 @@ for my $run ([ 'threads', 1 ], [ 'threads', 3 ], [ 'signal', 1 ], [ 'signal', 3 
 	};
 }
 
+subtest 'statements that wait for a backend are cancelled' => sub {
+	my $result = leashed({ PQLEASH_LIMIT => 1, TIMEOUT => 50 }, "$subjects/queue", 'cancel', 3);
+	my @outcomes = sort $result->{out} =~ /^thread \d: (.*)/mg;
+	is_deeply(\@outcomes, [ ('ERROR:  canceling statement due to user request') x 3 ], 'as soon as they have begun')
+		or diag($result->{out}, $result->{err});
+};
+
 done_testing();

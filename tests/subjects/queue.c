@@ -4,6 +4,7 @@
  * usage: queue order THREADS     one thread works for a while, the others ask one after the other:
  *                                who is answered when
  *        queue timeout SECONDS   one thread keeps using its transaction for that long, another asks
+ *        queue cancel THREADS    the others wait as with order, and are cancelled while they do
  */
 #include <libpq-fe.h>
 #include <pthread.h>
@@ -14,7 +15,6 @@
 #include <string.h>
 #include <time.h>
 
-static atomic_int answered;
 static atomic_bool asked;
 
 static void sleep_ms(long ms)
@@ -25,19 +25,19 @@ static void sleep_ms(long ms)
 struct asker {
 	pthread_t thread;
 	PGconn *conn;
+	const char *query;
 	int number;
 };
 
 static void *ask(void *argument)
 {
 	struct asker *me = argument;
-	PGresult *result = PQexec(me->conn, "SELECT nextval('turn')");
+	PGresult *result = PQexec(me->conn, me->query);
 
-	if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+	if (PQresultStatus(result) == PGRES_TUPLES_OK)
 		printf(
 		    "thread %d is answered as number %s\n", me->number, PQgetvalue(result, 0, 0));
-		atomic_fetch_add(&answered, 1);
-	} else
+	else
 		printf("thread %d: %s", me->number, PQerrorMessage(me->conn));
 	PQclear(result);
 	return NULL;
@@ -50,13 +50,27 @@ static void *work(void *conn)
 	return NULL;
 }
 
-static int keep_order(PGconn *conn, int count)
+/* What to do to those who wait; their statements have not begun. */
+static void cancel_all(struct asker *askers, int count)
+{
+	char why[256];
+
+	for (int i = 0; i < count; i++) {
+		PGcancel *cancel = PQgetCancel(askers[i].conn);
+
+		printf("cancelled %d\n", PQcancel(cancel, why, sizeof why));
+		PQfreeCancel(cancel);
+	}
+}
+
+static int keep_waiting(PGconn *conn, int count, const char *query, bool cancel)
 {
 	struct asker *askers = calloc((size_t)count, sizeof *askers);
 	pthread_t first;
 
 	for (int i = 0; i < count; i++)
-		askers[i] = (struct asker){.conn = PQconnectdb(""), .number = i + 1};
+		askers[i] =
+		    (struct asker){.conn = PQconnectdb(""), .query = query, .number = i + 1};
 	pthread_create(&first, NULL, work, conn);
 	while (!atomic_load(&asked))
 		sleep_ms(1);
@@ -64,16 +78,20 @@ static int keep_order(PGconn *conn, int count)
 		sleep_ms(80);
 		pthread_create(&askers[i].thread, NULL, ask, &askers[i]);
 	}
+	sleep_ms(80);
+	if (cancel)
+		cancel_all(askers, count);
 	for (int i = 0; i < count; i++)
 		pthread_join(askers[i].thread, NULL);
 	pthread_join(first, NULL);
 	free(askers);
-	return atomic_load(&answered) == count ? 0 : 1;
+	return 0;
 }
 
 static int keep_busy(PGconn *conn, int seconds)
 {
-	struct asker asker = {.conn = PQconnectdb(""), .number = 1};
+	struct asker asker = {
+	    .conn = PQconnectdb(""), .query = "SELECT nextval('turn')", .number = 1};
 	int failed = 0;
 
 	PQclear(PQexec(conn, "BEGIN"));
@@ -95,10 +113,14 @@ int main(int argc, char **argv)
 	PGconn *conn = PQconnectdb("");
 
 	PQclear(PQexec(conn, "CREATE SEQUENCE turn"));
+	int number = argc == 3 ? atoi(argv[2]) : 0;
+
 	if (argc == 3 && strcmp(argv[1], "order") == 0)
-		return keep_order(conn, atoi(argv[2]));
+		return keep_waiting(conn, number, "SELECT nextval('turn')", false);
+	if (argc == 3 && strcmp(argv[1], "cancel") == 0)
+		return keep_waiting(conn, number, "SELECT pg_sleep(60)", true);
 	if (argc == 3 && strcmp(argv[1], "timeout") == 0)
-		return keep_busy(conn, atoi(argv[2]));
-	fputs("usage: queue order THREADS | timeout SECONDS\n", stderr);
+		return keep_busy(conn, number);
+	fputs("usage: queue order THREADS | cancel THREADS | timeout SECONDS\n", stderr);
 	return 2;
 }
