@@ -1,7 +1,8 @@
 /*
  * Cancelling. A PGcancel that the program holds is a slot in the sessions' range that names its
  * session, so that it acts on whatever backend the session has when PQcancel is called; while it
- * waits for one, the cancel follows the statement. PQcancel stays async-signal-safe: it only reads atomics and calls libpq's own.
+ * waits for one, the cancel follows the statement. PQcancel stays async-signal-safe: it touches
+ * nothing but atomics, and calls libpq's own.
  */
 #include "cancel.h"
 #include "session.h"
@@ -82,7 +83,7 @@ static int cancel_now(struct session *session, char *errbuf, int errbufsize)
 	if (real)
 		done = REAL(PQcancel)(real, errbuf, errbufsize);
 	else
-		session->cancel_kept = true;
+		__atomic_store_n(&session->cancel_kept, true, __ATOMIC_SEQ_CST);
 	__atomic_sub_fetch(&session->cancelling, 1, __ATOMIC_SEQ_CST);
 	return done;
 }
@@ -103,7 +104,7 @@ int wrap_PQrequestCancel(PGconn *conn)
 	if (!is_session(conn))
 		return REAL(PQrequestCancel)(conn);
 	SESSION_CALL(conn, CALL_STATE);
-	session->cancel_kept = true;
+	__atomic_store_n(&session->cancel_kept, true, __ATOMIC_SEQ_CST);
 	return session->conn ? REAL(PQrequestCancel)(session->conn) : 1;
 }
 

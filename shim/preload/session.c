@@ -571,7 +571,7 @@ static void send_kept(struct session *session)
 		REAL(PQsetSingleRowMode)(session->conn);
 	else if (sent && session->rows_at_a_time < 0)
 		REAL(PQsetChunkedRowsMode)(session->conn, -session->rows_at_a_time);
-	if (sent && session->cancel_kept)
+	if (sent && __atomic_load_n(&session->cancel_kept, __ATOMIC_SEQ_CST))
 		REAL(PQrequestCancel)(session->conn);
 }
 
@@ -596,10 +596,10 @@ void session_prepare(struct session *session, enum call_kind kind)
 		       (kind == CALL_SEND || process_has_threads()) && yield(session);
 	if (!session->backend && (may_wait || !yielded)) {
 		if (kind == CALL_EXECUTE)
-			session->cancel_kept = false;
+			__atomic_store_n(&session->cancel_kept, false, __ATOMIC_SEQ_CST);
 		attach_again(session, may_wait);
-		session->cancelled =
-		    kind == CALL_EXECUTE && session->backend && session->cancel_kept;
+		session->cancelled = kind == CALL_EXECUTE && session->backend &&
+				     __atomic_load_n(&session->cancel_kept, __ATOMIC_SEQ_CST);
 	}
 	if (session->backend && session->kept)
 		send_kept(session);
@@ -620,7 +620,7 @@ int session_postpone(struct session *session, const struct command *command)
 		return 0;
 	}
 	session->rows_at_a_time = 0;
-	session->cancel_kept = false;
+	__atomic_store_n(&session->cancel_kept, false, __ATOMIC_SEQ_CST);
 	pool_await(session);
 	return 1;
 }

@@ -105,6 +105,7 @@ static struct registered *intern(struct session *session, PGEventProc procedure,
 	struct registered *found;
 
 	pthread_mutex_lock(&lock);
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): a key of three pointers */
 	HASH_FIND(hh, registrations, &key, sizeof key, found);
 	if (!found && (found = malloc(sizeof *found))) {
 		found->key = key;
