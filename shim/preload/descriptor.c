@@ -33,6 +33,7 @@
 struct registration {
 	struct registration *next;
 	int epoll;
+	pid_t owner;
 	struct epoll_event event;
 };
 
@@ -177,14 +178,16 @@ int descriptor_of(struct session *session)
 }
 
 /*
- * Take the registrations off the old file. Those that are gone already were ended behind our back.
+ * Take the registrations off the old file. Those that are gone already were ended behind our back;
+ * those of before a fork are the parent's, which has the epoll instance in common with us.
  */
 static void take_off(struct session *session)
 {
 	for (struct registration **link = &session->registrations; *link;) {
 		struct registration *registration = *link;
 
-		if (epoll_ctl_behind(
+		if (registration->owner == getpid() &&
+		    epoll_ctl_behind(
 			registration->epoll, EPOLL_CTL_DEL, session->descriptor, NULL) == 0) {
 			link = &registration->next;
 			continue;
@@ -329,7 +332,7 @@ static void add_registration(struct session *session, int epoll, const struct ep
 
 	if (!registration)
 		return;
-	*registration = (struct registration){session->registrations, epoll, *event};
+	*registration = (struct registration){session->registrations, epoll, getpid(), *event};
 	session->registrations = registration;
 }
 

@@ -41,6 +41,7 @@ subtest 'a forked child gives the connections it opened back to its own pool' =>
 	my $result = leashed({ PQLEASH_LIMIT => 1 }, $forks, 5);
 	is(scalar(() = $result->{out} =~ /^child \d: right$/mg), 5, 'each of five works in turn, on one place');
 	is(scalar(() = $result->{out} =~ /^parent \d: right$/mg), 10, 'and the parent goes on');
+	is(scalar(() = $result->{out} =~ /^parent \d: the connection is ready$/mg), 5, '... and its epoll instance, too');
 	is(peak_since($line), 2, 'one each for parent and child');
 	is($direct->{status}, 0, 'the program runs without us');
 };
