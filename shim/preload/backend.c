@@ -101,6 +101,11 @@ void backend_examine(struct backend *backend)
 	REAL(PQclear)(found);
 }
 
+bool backend_is_older(const struct backend *backend)
+{
+	return backend->generation != pool_generation();
+}
+
 static void begin(struct backend *backend, struct target *target)
 {
 	backend->target = target_hold(target);

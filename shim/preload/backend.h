@@ -51,6 +51,9 @@ bool backend_open(struct backend *backend, struct target *target);
 bool backend_start(struct backend *backend, struct target *target);
 void backend_started(struct backend *backend);
 
+/* Whether what a new connection would see may have changed since it was opened. */
+bool backend_is_older(const struct backend *backend);
+
 /* Ask it what has to be known before it is reset or captured, unless that is known already. */
 void backend_examine(struct backend *backend);
 

@@ -75,6 +75,22 @@ static const char state_query[] =
     "(SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) "
     "2615::pg_catalog.oid AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())";
 
+/*
+ * For a backend that was opened before ALTER ROLE or ALTER DATABASE: what a new one may have by
+ * default now, this one keeps as it was. As far as the login may set it.
+ */
+static const char old_defaults_query[] =
+    " UNION ALL SELECT 'setting', name, setting, NULL FROM settings "
+    "WHERE source OPERATOR(pg_catalog.<>) 'session' AND name OPERATOR(pg_catalog.<>) ALL "
+    "('{statement_timeout,transaction_timeout,client_encoding,role,session_authorization}'"
+    "::pg_catalog.text[]) "
+    "AND (context OPERATOR(pg_catalog.=) 'user' OR (context OPERATOR(pg_catalog.=) 'superuser' "
+    "AND pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on')) "
+    "AND (source OPERATOR(pg_catalog.=) ANY "
+    "('{user,database,\"database user\",global}'::pg_catalog.text[]) "
+    "OR name OPERATOR(pg_catalog.=) ANY (SELECT pg_catalog.split_part(c, '=', 1) "
+    "FROM pg_catalog.pg_db_role_setting d, pg_catalog.unnest(d.setconfig) AS c))";
+
 static const char *cell(const PGresult *result, int row, int column)
 {
 	return REAL(PQgetvalue)(result, row, column);
@@ -96,6 +112,8 @@ static char *capture_query(const struct backend *backend)
 	    has_transaction_timeout ? ", pg_catalog.set_config('transaction_timeout', '0', true)"
 				    : "");
 	text_add(&query, state_query, names.bytes ? names.bytes : "");
+	if (backend_is_older(backend))
+		text_add(&query, "%s", old_defaults_query);
 	bool failed = names.failed;
 	text_free(&names);
 	if (!failed)

@@ -609,8 +609,8 @@ static struct backend *prepare(struct backend *backend, struct session *session)
 {
 	if (!backend->conn)
 		return backend;
-	if (!target_shares(backend->target, session->target) ||
-	    backend->generation != pool_generation() || !backend_settle(backend) ||
+	if (!target_shares(backend->target, session->target) || backend_is_older(backend) ||
+	    !backend_settle(backend) ||
 	    !snapshot_covers(session->parked, backend->stains, backend->stain_count))
 		backend_close(backend);
 	return backend;
@@ -757,7 +757,7 @@ void pool_give_up(struct backend *backend)
 
 void pool_release(struct backend *backend, bool dirty)
 {
-	if (backend->generation != pool_generation() || !backend_reset(backend, dirty)) {
+	if (backend_is_older(backend) || !backend_reset(backend, dirty)) {
 		pool_give_up(backend);
 		return;
 	}

@@ -881,7 +881,8 @@ bool session_park(struct session *session)
 		session->pinned = pin;
 		return false;
 	}
-	if (session->target->pgbouncer || !session->dirty) {
+	if (session->target->pgbouncer ||
+	    (!session->dirty && !backend_is_older(session->backend))) {
 		leave_client(session);
 		return true;
 	}

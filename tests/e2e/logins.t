@@ -161,13 +161,17 @@ subtest 'a role that may no longer log in' => sub {
 		'open d user=alice password=right', ask('d'));
 };
 
-subtest 'defaults that a role is given' => sub {
-	my $ask = 'SHOW work_mem';
-	same('hold for the next connect, not for those that are there', {}, 'open a user=boss password=right', 'open b user=alice password=right',
-		"exec b $ask", 'open c user=alice password=right', "exec c $ask", 'finish c', "exec a ALTER ROLE alice SET work_mem = '7MB'",
-		'open d user=alice password=right', "exec d $ask", "exec b $ask", 'exec a ALTER ROLE alice RESET work_mem',
-		'finish b', 'finish d', 'open e user=alice password=right', "exec e $ask");
-};
+# With 1, the sessions that are there are parked, and have nothing of their own.
+for my $limit (2, 3) {
+	subtest "defaults that a role is given, limit $limit" => sub {
+		my $ask = 'SHOW work_mem';
+		same('hold for the next connect, not for those that are there', { PQLEASH_LIMIT => $limit }, 'open a user=boss password=right',
+			'open b user=alice password=right', "exec b $ask", 'open c user=alice password=right', "exec c $ask", 'finish c',
+			"exec a ALTER ROLE alice SET work_mem = '7MB'", 'open d user=alice password=right', "exec d $ask", "exec b $ask", "exec d $ask",
+			'exec a ALTER ROLE alice RESET work_mem', "exec d $ask", "exec b $ask", 'finish b', 'finish d',
+			'open e user=alice password=right', "exec e $ask");
+	};
+}
 
 # ---- Encryption ----
 
