@@ -60,7 +60,7 @@ $(BUILD)/tests/subjects/steps: $(wildcard tests/subjects/steps/*.[ch]) include/p
 
 $(BUILD)/tests/subjects/drivers/%: tests/subjects/drivers/%.cpp $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CXX) -std=c++17 -Wall -Wextra -Wshadow $(CFLAGS) -pthread -o $@ $< -lpqxx -lpq
+	$(CXX) -std=c++17 -Wall -Wextra -Wshadow $(CFLAGS) -isystem $(LIBPQ_INCLUDE) -pthread -o $@ $< -lpqxx -lpq
 
 $(BUILD)/tests/subjects/frameworks/check_suite: FRAMEWORK = $(shell pkgconf --libs check 2>/dev/null || echo -lcheck)
 $(BUILD)/tests/subjects/frameworks/cunit_suite: FRAMEWORK = -lcunit

@@ -5,6 +5,7 @@
  * nothing but atomics, and calls libpq's own.
  */
 #include "cancel.h"
+#include "process.h"
 #include "session.h"
 
 #include <malloc.h>
@@ -20,6 +21,7 @@ void cancel_renew(struct session *session)
 
 void cancel_forget(struct session *session)
 {
+	NO_CANCEL();
 	PGcancel *cancel = __atomic_exchange_n(&session->cancel, NULL, __ATOMIC_SEQ_CST);
 
 	/*
@@ -74,6 +76,7 @@ void wrap_PQfreeCancel(PGcancel *cancel)
 /* With no statement running there is nothing to cancel, which libpq reports as success too. */
 static int cancel_now(struct session *session, char *errbuf, int errbufsize)
 {
+	NO_CANCEL();
 	int done = 1;
 
 	if (errbufsize > 0)

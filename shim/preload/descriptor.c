@@ -11,6 +11,7 @@
 #include "descriptor.h"
 #include "epoll.h"
 #include "pool.h"
+#include "process.h"
 #include "say.h"
 #include "session.h"
 
@@ -162,6 +163,7 @@ static bool is_readable(int descriptor)
 
 int descriptor_of(struct session *session)
 {
+	NO_CANCEL();
 	int real = session->conn ? REAL(PQsocket)(session->conn) : -1;
 
 	if (session->conn && real < 0)

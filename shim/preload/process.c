@@ -25,6 +25,21 @@ int64_t process_clock_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int process_defer_cancel(void)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	return state;
+}
+
+void process_allow_cancel(const int *state)
+{
+	int ours;
+
+	pthread_setcancelstate(*state, &ours);
+}
+
 bool process_has_threads(void)
 {
 	return !__libc_single_threaded;

@@ -20,4 +20,14 @@ void process_first_backend(void);
  */
 void process_notice_fork(void);
 
+/*
+ * For the rest of the scope the thread cannot be cancelled: it would leave with our locks held. What
+ * waits here is bounded by our own timeouts; libpq's waits on the program's behalf stay as they were.
+ */
+int process_defer_cancel(void);
+void process_allow_cancel(const int *state);
+#define NO_CANCEL() \
+	const int no_cancel_ __attribute__((cleanup(process_allow_cancel), unused)) = \
+	    process_defer_cancel()
+
 #endif

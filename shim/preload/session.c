@@ -95,6 +95,7 @@ static bool grow(void)
 
 struct session *session_slot(void)
 {
+	NO_CANCEL();
 	struct session *slot = NULL;
 
 	pthread_mutex_lock(&lock);
@@ -483,6 +484,7 @@ static void attach_again(struct session *session, bool may_wait)
 
 void *session_enter_busy(struct session *session, void *mark, void *found)
 {
+	NO_CANCEL();
 	while (found == SESSION_MOVING) {
 		pool_wait_until_moved(session);
 		found = NULL;
@@ -515,6 +517,7 @@ static void park_between_calls(struct session *session)
 
 void session_left(struct session *session)
 {
+	NO_CANCEL();
 	if (settings()->park_always)
 		park_between_calls(session);
 	/* With one thread only, nobody can have taken it meanwhile: is there anything to tell? */
@@ -579,6 +582,7 @@ void session_prepare(struct session *session, enum call_kind kind)
 {
 	if (kind == CALL_OWN)
 		return;
+	NO_CANCEL();
 	if (session->state == SESSION_FINISHED || session->state == SESSION_FREE)
 		revive(session);
 	if (session->state == SESSION_STARTING && !session->conn &&
@@ -627,12 +631,14 @@ int session_postpone(struct session *session, const struct command *command)
 
 void session_try_attach(struct session *session)
 {
+	NO_CANCEL();
 	if (session->state == SESSION_OPEN && !session->backend && !session->kept)
 		attach_again(session, false);
 }
 
 PGconn *session_borrow(struct session *session, struct session **lender)
 {
+	NO_CANCEL();
 	*lender = NULL;
 	if (!session->conn && session->state == SESSION_OPEN) {
 		*lender = pool_lender(session);
@@ -644,6 +650,7 @@ PGconn *session_borrow(struct session *session, struct session **lender)
 
 void session_return(struct session **lender)
 {
+	NO_CANCEL();
 	if (*lender)
 		pool_return(*lender);
 }
@@ -684,6 +691,7 @@ static bool open_later(struct session *session, struct target *target)
 
 void session_open(struct session *session, struct target *target)
 {
+	NO_CANCEL();
 	if (!open_later(session, target))
 		connect_now(session, true);
 	opened(session);
@@ -734,6 +742,7 @@ static void start_first(struct session *session)
 
 void session_start(struct session *session, struct target *target)
 {
+	NO_CANCEL();
 	session->target = target;
 	start_first(session);
 }
@@ -793,6 +802,7 @@ static PostgresPollingStatusType polling_status(const struct session *session)
 
 PostgresPollingStatusType session_poll(struct session *session)
 {
+	NO_CANCEL();
 	PostgresPollingStatusType status;
 
 	if (session->state == SESSION_STARTING && session->backend) {
@@ -1019,6 +1029,7 @@ static void reset_in_place(struct session *session, bool start_only)
 
 void session_finish(struct session *session)
 {
+	NO_CANCEL();
 	if (session->state == SESSION_FINISHED || session->state == SESSION_FREE) {
 		count(&counts.finished_twice, 1);
 		say_debug("PQfinish of a connection that is finished already: ignored");
@@ -1039,6 +1050,7 @@ void session_finish(struct session *session)
 
 void session_reset(struct session *session, bool start_only)
 {
+	NO_CANCEL();
 	/* What libpq has refused to begin it refuses again, as a PQreset of its own does. */
 	if (!session->target) {
 		if (session->dead && !session->error)

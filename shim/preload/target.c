@@ -5,6 +5,7 @@
  */
 #include "target.h"
 #include "pool.h"
+#include "process.h"
 #include "say.h"
 #include "settings.h"
 #include "status.h"
@@ -444,6 +445,7 @@ static struct target *target_look_up(const struct merge *merge)
 
 struct target *target_find(const struct request *request)
 {
+	NO_CANCEL();
 	struct merge merge = {.pgbouncer = settings()->pgbouncer};
 	struct target *target = NULL;
 	bool good = merge_begin(&merge);

@@ -171,6 +171,19 @@ subtest 'AddressSanitizer still finds what is wrong with the program' => sub {
 	like($result->{err}, qr/ERROR: AddressSanitizer: heap-buffer-overflow.*leaks\.c/s, 'and is caught');
 };
 
+# ---- Ways out of a call ----
+
+subtest 'an exception in a notice receiver, and a cancelled thread' => sub {
+	my $command = "$subjects/drivers/throws";
+	my $direct = run({ LD_PRELOAD => undef, PQLEASH => undef }, $command);
+	like($direct->{out}, qr/^caught: refused$/m, 'directly, it is caught');
+	for my $limit (2, 3) {
+		no_connections();
+		my $leashed = leashed({ PQLEASH_LIMIT => $limit }, $command);
+		is($leashed->{out}, $direct->{out}, "limit $limit: the same") or diag($leashed->{err});
+	}
+};
+
 # ---- What it costs a program that never comes to libpq ----
 
 sub system_calls
