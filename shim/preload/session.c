@@ -492,8 +492,9 @@ void *session_enter_busy(struct session *session, void *mark, void *found)
 			&session->busy, &found, mark, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 			return mark;
 	}
-	/* The stack grows down: a deeper frame is one that longjmp has left; take its mark over. */
-	if ((uintptr_t)found < (uintptr_t)mark) {
+	/* The stack grows down: a deeper frame of ours is one that longjmp has left; take its mark over. */
+	if ((uintptr_t)found < (uintptr_t)mark &&
+	    pthread_equal(__atomic_load_n(&session->thread, __ATOMIC_RELAXED), pthread_self())) {
 		__atomic_store_n(&session->busy, mark, __ATOMIC_RELEASE);
 		return mark;
 	}
@@ -515,14 +516,15 @@ static void park_between_calls(struct session *session)
 	pool_wake();
 }
 
-void session_left(struct session *session)
+void session_left(struct session *session, bool holds)
 {
 	NO_CANCEL();
 	if (settings()->park_always)
 		park_between_calls(session);
-	/* With one thread only, nobody can have taken it meanwhile: is there anything to tell? */
-	if (process_has_threads() ||
-	    (session->backend && REAL(PQtransactionStatus)(session->conn) != PQTRANS_ACTIVE))
+	/* One that waits itself has nothing to tell; with one thread only, what holds still does. */
+	if (holds &&
+	    (process_has_threads() ||
+		(session->backend && REAL(PQtransactionStatus)(session->conn) != PQTRANS_ACTIVE)))
 		pool_wake();
 }
 
@@ -551,7 +553,8 @@ static bool yield(struct session *session)
 {
 	bool clean = session_is_clean(session);
 
-	if (!session->backend || process_clock_ms() - session->attached_ms < SLICE_MS)
+	if (!session->backend || session->owner != getpid() ||
+	    process_clock_ms() - session->attached_ms < SLICE_MS)
 		return false;
 	session->attached_ms = process_clock_ms();
 	if (!session_park(session))
@@ -568,7 +571,11 @@ static void send_kept(struct session *session)
 	session->kept = NULL;
 	session->dirty = true;
 	statement_sent(session, kept->query);
+	/* The program was told that all of it is sent. */
+	REAL(PQsetnonblocking)(session->conn, 0);
 	int sent = command_send(kept, session->conn);
+	if (session->client.nonblocking)
+		REAL(PQsetnonblocking)(session->conn, 1);
 	command_free(kept);
 	if (sent && session->rows_at_a_time > 0)
 		REAL(PQsetSingleRowMode)(session->conn);
@@ -591,6 +598,9 @@ void session_prepare(struct session *session, enum call_kind kind)
 	if (kind == CALL_STATE || session->state != SESSION_OPEN)
 		return;
 	if (kind == CALL_POLL && !session->kept)
+		return;
+	/* There is no COPY yet. */
+	if (kind == CALL_ADD && session->kept)
 		return;
 	/* As in libpq: a question leaves the last error as it is. */
 	if (kind != CALL_ASK && kind != CALL_ADD)
@@ -770,8 +780,10 @@ static void start_again(struct session *session)
 	if (!open_later(session, session->target))
 		start(session);
 	opened(session);
-	if (session->state == SESSION_OPEN)
+	if (session->state == SESSION_OPEN) {
 		pool_stop_awaiting(session);
+		pool_wake();
+	}
 }
 
 /* libpq's PQconnectPoll or PQresetPoll has said its last word. */
@@ -843,7 +855,7 @@ static const char *find_pin(const struct session *session)
 	if (session->unnamed_statement)
 		return "may execute its unnamed prepared statement";
 	/* Asking would read notifications that the program waits for at its descriptor. */
-	if (session->may_listen)
+	if (session->channels > 0)
 		return "is listening for notifications";
 	return NULL;
 }
@@ -933,7 +945,8 @@ static void forget_state(struct session *session)
 	session->dead = NULL;
 	session->conn = NULL;
 	session->pinned = session->pinned_for_good = NULL;
-	session->unnamed_statement = session->dirty = session->may_listen = false;
+	session->unnamed_statement = session->dirty = false;
+	session->channels = 0;
 	session->has_events = false;
 	pool_stop_awaiting(session);
 	command_free(session->kept);
@@ -1019,7 +1032,8 @@ static void reset_in_place(struct session *session, bool start_only)
 	else
 		REAL(PQreset)(session->conn);
 	session->client.nonblocking = false;
-	session->dirty = session->unnamed_statement = session->may_listen = false;
+	session->dirty = session->unnamed_statement = false;
+	session->channels = 0;
 	if (session->resetting)
 		session->state = SESSION_STARTING;
 	else

@@ -9,6 +9,7 @@
 #include "libpq.h"
 #include "target.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -93,9 +94,12 @@ struct session {
 	int64_t awaiting_until_ms;
 	struct session *next_awaiting;
 
+	pthread_t thread; /* whose call the mark `busy` is of */
+
 	enum session_state state;
 	pid_t owner; /* the process that opened it */
 	int client_encoding;
+	int channels;       /* of LISTEN, as far as the statements tell */
 	int cancelling;     /* calls of PQcancel that are using `cancel` now */
 	int descriptor;     /* what PQsocket gave out; -1 for nothing yet */
 	int rows_at_a_time; /* for `kept`: 1 single-row mode, -n chunks of n rows */
@@ -106,7 +110,6 @@ struct session {
 	bool descriptor_is_quiet;
 	bool awaiting;          /* in the pool's line of sessions */
 	bool called;            /* its turn has come: its descriptor was made readable */
-	bool may_listen;        /* has sent a LISTEN, and no UNLISTEN since */
 	bool unnamed_statement; /* PQprepare(conn, "", ...) may still be executed */
 	bool has_events;        /* event procedures are registered with its backend */
 	bool resetting;         /* by libpq's own PQresetStart, for their sake */
@@ -147,7 +150,7 @@ struct call {
 
 void *session_enter_busy(struct session *session, void *mark, void *found);
 void session_prepare(struct session *session, enum call_kind kind);
-void session_left(struct session *session);
+void session_left(struct session *session, bool holds);
 /*
  * Threads and sessions that wait for a backend; or 1 for ever, when sessions are to be parked
  * always.
@@ -171,10 +174,13 @@ static inline struct call session_enter(const PGconn *conn, void *frame, enum ca
 				 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
 		0))
 		call.mark = session_enter_busy(session, frame, found);
+	else
+		__atomic_store_n(&session->thread, pthread_self(), __ATOMIC_RELAXED);
 	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
 	    __ATOMIC_RELAXED);
-	if (__builtin_expect(
-		!session->ready || __atomic_load_n(&session_awaited, __ATOMIC_RELAXED), 0))
+	if (__builtin_expect(!session->ready ||
+				 (call.mark && __atomic_load_n(&session_awaited, __ATOMIC_RELAXED)),
+		0))
 		session_prepare(session, kind);
 	if (kind >= CALL_SEND) {
 		session->dirty = true;
@@ -193,9 +199,10 @@ static inline void session_leave(struct call *call)
 {
 	if (!call->mark)
 		return;
+	bool holds = call->session->backend != NULL;
 	__atomic_store_n(&call->session->busy, NULL, __ATOMIC_RELEASE);
 	if (__builtin_expect(__atomic_load_n(&session_awaited, __ATOMIC_SEQ_CST), 0))
-		session_left(call->session);
+		session_left(call->session, holds);
 }
 
 /* Declares `session`, entered for the rest of the scope. */

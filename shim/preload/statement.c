@@ -241,7 +241,7 @@ static bool sets_seed(const char *query)
 /* Whether one of the words that scan_word knows may begin so; most do not. */
 static bool may_matter(const char *word)
 {
-	static const char beginnings[][3] = {"se", "pg", "db", "li", "un", "di"};
+	static const char beginnings[][3] = {"se", "pg", "db", "li", "un", "di", "lo"};
 
 	for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
 		if ((word[0] | 0x20) == beginnings[i][0] && (word[1] | 0x20) == beginnings[i][1])
@@ -266,8 +266,12 @@ static unsigned scan_word(const char *word, char before)
 		return STATEMENT_LINKS;
 	if (after_word(word, "listen"))
 		return STATEMENT_LISTENS;
-	if (after_word(word, "unlisten") || after_word(word, "discard"))
-		return STATEMENT_UNLISTENS;
+	if ((after = after_word(word, "unlisten")))
+		return *after == '*' ? STATEMENT_UNLISTENS_ALL : STATEMENT_UNLISTENS;
+	if (after_word(word, "discard"))
+		return STATEMENT_UNLISTENS_ALL;
+	if ((after = after_word(word, "load")) && *after == '\'')
+		return STATEMENT_LOADS;
 	return 0;
 }
 
@@ -292,8 +296,12 @@ void statement_sent(struct session *session, const char *query)
 
 	if (!flags)
 		return;
-	if (flags & (STATEMENT_LISTENS | STATEMENT_UNLISTENS))
-		session->may_listen = (flags & STATEMENT_LISTENS) != 0;
+	if (flags & STATEMENT_UNLISTENS_ALL)
+		session->channels = 0;
+	if (flags & STATEMENT_UNLISTENS && session->channels > 0)
+		session->channels--;
+	if (flags & STATEMENT_LISTENS)
+		session->channels++;
 	if (flags & STATEMENT_CHANGES_LOGIN)
 		pool_login_changed();
 	if (flags & STATEMENT_SHOWS_PID)
@@ -304,8 +312,10 @@ void statement_sent(struct session *session, const char *query)
 		session_pin(session, "has set a setting whose name is not in the text");
 	else if (flags & STATEMENT_LINKS)
 		session_pin(session, "has opened a connection with dblink");
+	else if (flags & STATEMENT_LOADS)
+		session_pin(session, "has loaded a library");
 	/* DISCARD ALL does not undo these: no other session may have the backend afterwards. */
-	if (session->backend &&
-	    (flags & (STATEMENT_SEEDS | STATEMENT_SETS_UNKNOWN | STATEMENT_LINKS)))
+	if (session->backend && (flags & (STATEMENT_SEEDS | STATEMENT_SETS_UNKNOWN |
+					     STATEMENT_LINKS | STATEMENT_LOADS)))
 		session->backend->never_reset = true;
 }

@@ -14,7 +14,9 @@ enum {
 	STATEMENT_SETS_UNKNOWN = 8,  /* set_config of a name that is not in the text */
 	STATEMENT_LINKS = 16,        /* dblink_connect: a connection that DISCARD ALL leaves open */
 	STATEMENT_LISTENS = 32,      /* notifications may come from now on */
-	STATEMENT_UNLISTENS = 64,    /* UNLISTEN, or DISCARD */
+	STATEMENT_UNLISTENS = 64,    /* to one channel less */
+	STATEMENT_UNLISTENS_ALL = 128, /* UNLISTEN *, or DISCARD */
+	STATEMENT_LOADS = 256,         /* LOAD: a library that DISCARD ALL leaves there */
 };
 
 /*

@@ -55,7 +55,7 @@ void statuses_keep(struct statuses **kept, const PGconn *conn)
 
 bool statuses_find(const struct statuses *kept, const char *name, const char **value)
 {
-	for (size_t i = 0; kept && i < NAMES; i++)
+	for (size_t i = 0; kept && name && i < NAMES; i++)
 		if (strcmp(names[i], name) == 0) {
 			*value = kept->values[i];
 			return true;

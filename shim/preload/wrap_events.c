@@ -119,7 +119,7 @@ int wrap_PQregisterEventProc(PGconn *conn, PGEventProc proc, const char *name, v
 {
 	PASS_THROUGH(PQregisterEventProc, (conn, proc, name, passThrough));
 	SESSION_CALL(conn, CALL_ASK);
-	if (!proc || session->state != SESSION_OPEN)
+	if (!proc || !session->backend)
 		return REAL(PQregisterEventProc)(session->conn, proc, name, passThrough);
 	PGEventProc stand_in = stand_in_for(proc, true);
 	struct registered *registered = intern(session, proc, passThrough);

@@ -95,11 +95,16 @@ int wrap_PQflush(PGconn *conn)
 	return session->conn ? REAL(PQflush)(session->conn) : 0;
 }
 
-/* This one waits, as libpq's does. */
+/* This one waits, as libpq's does. A command for which there was no backend has failed. */
 PGresult *wrap_PQgetResult(PGconn *conn)
 {
 	PASS_THROUGH(PQgetResult, (conn));
 	SESSION_CALL(conn, ((const struct session *)conn)->kept ? CALL_ASK : CALL_STATE);
+	if (session->kept && session->state != SESSION_OPEN) {
+		command_free(session->kept);
+		session->kept = NULL;
+		return REAL(PQmakeEmptyPGresult)(NULL, PGRES_FATAL_ERROR);
+	}
 	return session->conn ? REAL(PQgetResult)(session->conn) : NULL;
 }
 

@@ -313,9 +313,12 @@ static void listening_is_seen_and_its_end(void **state)
 {
 	(void)state;
 	ALL_GIVE(STATEMENT_LISTENS, "LISTEN news", "SELECT 1; listen \"News\"", "/**/Listen x");
-	ALL_GIVE(STATEMENT_UNLISTENS, "UNLISTEN news", "unlisten *", "DISCARD ALL");
-	ALL_GIVE(STATEMENT_LISTENS | STATEMENT_UNLISTENS, "UNLISTEN *; LISTEN news");
-	ALL_GIVE(0, "SELECT listener FROM t", "SELECT listens", "NOTIFY unlistened", "SELECT li");
+	ALL_GIVE(STATEMENT_UNLISTENS, "UNLISTEN news", "unlisten \"*\"");
+	ALL_GIVE(STATEMENT_UNLISTENS_ALL, "UNLISTEN *", "unlisten\t*", "DISCARD ALL");
+	ALL_GIVE(STATEMENT_LOADS, "LOAD 'auto_explain'");
+	ALL_GIVE(STATEMENT_LISTENS | STATEMENT_UNLISTENS_ALL, "UNLISTEN *; LISTEN news");
+	ALL_GIVE(0, "SELECT listener FROM t", "SELECT listens", "SELECT loads", "NOTIFY unlistened",
+	    "SELECT li");
 }
 
 static void several_things_are_seen_in_one_text(void **state)

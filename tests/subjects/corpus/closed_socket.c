@@ -1,4 +1,5 @@
 /* Programs that close or shut the socket of a connection down themselves, to see it break. */
+/* beside: 1, a server process that has not noticed yet */
 #include "corpus.h"
 
 #include <sys/socket.h>
