@@ -12,26 +12,39 @@
 #include <sched.h>
 #include <string.h>
 
+/* Another thread's PQgetCancel may be at it too. */
 void cancel_renew(struct session *session)
 {
-	if (session->wants_cancel && session->conn)
-		__atomic_store_n(
-		    &session->cancel, REAL(PQgetCancel)(session->conn), __ATOMIC_SEQ_CST);
+	PGconn *conn = __atomic_load_n(&session->conn, __ATOMIC_SEQ_CST);
+
+	if (!conn || !__atomic_load_n(&session->wants_cancel, __ATOMIC_SEQ_CST))
+		return;
+	PGcancel *fresh = REAL(PQgetCancel)(conn), *none = NULL;
+	if (fresh && !__atomic_compare_exchange_n(
+			 &session->cancel, &none, fresh, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		REAL(PQfreeCancel)(fresh);
+}
+
+/*
+ * A PQcancel that has read it already is let finish: the server has the signal before libpq
+ * returns, so it cannot strike the next session's statement.
+ */
+static void forget_once(struct session *session)
+{
+	PGcancel *cancel = __atomic_exchange_n(&session->cancel, NULL, __ATOMIC_SEQ_CST);
+
+	while (__atomic_load_n(&session->visitors, __ATOMIC_SEQ_CST) > 0)
+		sched_yield();
+	if (cancel)
+		REAL(PQfreeCancel)(cancel);
 }
 
 void cancel_forget(struct session *session)
 {
 	NO_CANCEL();
-	PGcancel *cancel = __atomic_exchange_n(&session->cancel, NULL, __ATOMIC_SEQ_CST);
-
-	/*
-	 * A PQcancel that has read it already is let finish: the server has the signal before libpq
-	 * returns, so it cannot strike the next session's statement.
-	 */
-	while (__atomic_load_n(&session->cancelling, __ATOMIC_SEQ_CST) > 0)
-		sched_yield();
-	if (cancel)
-		REAL(PQfreeCancel)(cancel);
+	forget_once(session);
+	/* One whose making had begun before. */
+	forget_once(session);
 }
 
 /* What the program has looks like libpq's own, as far as the backend is known. */
@@ -49,7 +62,7 @@ PGcancel *wrap_PQgetCancel(PGconn *conn)
 	if (!is_session(conn))
 		return REAL(PQgetCancel)(conn);
 	SESSION_CALL(conn, CALL_STATE);
-	if (session->state != SESSION_OPEN)
+	if (__atomic_load_n(&session->state, __ATOMIC_RELAXED) != SESSION_OPEN)
 		return REAL(PQgetCancel)(session->conn);
 	struct session *slot = session_slot();
 	if (!slot)
@@ -57,10 +70,8 @@ PGcancel *wrap_PQgetCancel(PGconn *conn)
 	slot->state = SESSION_CANCEL;
 	slot->cancel_of = session;
 	slot->life = session->life;
-	if (!session->wants_cancel) {
-		session->wants_cancel = true;
+	if (!__atomic_exchange_n(&session->wants_cancel, true, __ATOMIC_SEQ_CST))
 		cancel_renew(session);
-	}
 	show_as(slot, __atomic_load_n(&session->cancel, __ATOMIC_SEQ_CST));
 	return (PGcancel *)slot;
 }
@@ -81,13 +92,13 @@ static int cancel_now(struct session *session, char *errbuf, int errbufsize)
 
 	if (errbufsize > 0)
 		errbuf[0] = '\0';
-	__atomic_add_fetch(&session->cancelling, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&session->visitors, 1, __ATOMIC_SEQ_CST);
 	PGcancel *real = __atomic_load_n(&session->cancel, __ATOMIC_SEQ_CST);
 	if (real)
 		done = REAL(PQcancel)(real, errbuf, errbufsize);
 	else
 		__atomic_store_n(&session->cancel_kept, true, __ATOMIC_SEQ_CST);
-	__atomic_sub_fetch(&session->cancelling, 1, __ATOMIC_SEQ_CST);
+	__atomic_sub_fetch(&session->visitors, 1, __ATOMIC_SEQ_CST);
 	return done;
 }
 
@@ -108,7 +119,8 @@ int wrap_PQrequestCancel(PGconn *conn)
 		return REAL(PQrequestCancel)(conn);
 	SESSION_CALL(conn, CALL_STATE);
 	__atomic_store_n(&session->cancel_kept, true, __ATOMIC_SEQ_CST);
-	return session->conn ? REAL(PQrequestCancel)(session->conn) : 1;
+	PGconn *real = __atomic_load_n(&session->conn, __ATOMIC_SEQ_CST);
+	return real ? REAL(PQrequestCancel)(real) : 1;
 }
 
 /* libpq's own object knows one backend: the session stays there. */

@@ -80,7 +80,7 @@ static void remember(struct session *session, int descriptor)
 {
 	struct stat file;
 
-	session->descriptor = descriptor;
+	__atomic_store_n(&session->descriptor, descriptor, __ATOMIC_RELEASE);
 	if (descriptor < 0 || fstat(descriptor, &file) != 0)
 		return;
 	session->descriptor_device = file.st_dev;
@@ -164,18 +164,22 @@ static bool is_readable(int descriptor)
 int descriptor_of(struct session *session)
 {
 	NO_CANCEL();
-	int real = session->conn ? REAL(PQsocket)(session->conn) : -1;
+	PGconn *conn = __atomic_load_n(&session->conn, __ATOMIC_SEQ_CST);
+	int real = conn ? REAL(PQsocket)(conn) : -1;
 
-	if (session->conn && real < 0)
+	if (conn && real < 0)
 		return -1;
 	/* What the program was told is what it expects, even after it closed it. */
+	int known = __atomic_load_n(&session->descriptor, __ATOMIC_ACQUIRE);
+	if (known >= 0)
+		return known;
+	pthread_mutex_lock(&lock);
 	if (session->descriptor < 0) {
-		pthread_mutex_lock(&lock);
 		remember(session, real >= 0 ? fcntl(real, F_DUPFD_CLOEXEC, 3) : quiet_socket());
 		session->descriptor_is_quiet = real < 0;
-		pthread_mutex_unlock(&lock);
-		pool_still_awaited(session);
 	}
+	pthread_mutex_unlock(&lock);
+	pool_still_awaited(session);
 	return session->descriptor;
 }
 

@@ -183,7 +183,7 @@ static struct backend *take_idle_of_another_target(void)
 static bool is_abandoned(const void *mark)
 {
 	return mark && mark != SESSION_MOVING && !process_has_threads() &&
-	       (uintptr_t)mark < (uintptr_t)__builtin_frame_address(0);
+	       session_frame_of(mark) < (uintptr_t)__builtin_frame_address(0);
 }
 
 /* Keep the session's own thread out while it is moved; false when a call is running on it. */

@@ -21,6 +21,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,6 +34,9 @@
 
 /* How long a session keeps its backend from call to call while others wait for one. */
 #define SLICE_MS 10
+
+/* How long a call waits for another thread's call on the same session, which libpq forbids it to. */
+#define OTHERS_CALL_MS 1000
 
 uintptr_t session_base, session_span;
 uint64_t session_clock;
@@ -304,7 +308,7 @@ static void remove_client(const struct session *session, struct backend *backend
 static void adopt_connection(struct session *session)
 {
 	session->identity = target_identify(session->target, session->conn);
-	session->state = SESSION_OPEN;
+	__atomic_store_n(&session->state, SESSION_OPEN, __ATOMIC_RELAXED);
 	session->ready = !session->error;
 	session->never_connected = false;
 }
@@ -327,7 +331,7 @@ static void session_attach(struct session *session, struct backend *backend)
 		return;
 	}
 	session->backend = backend;
-	session->conn = backend->conn;
+	__atomic_store_n(&session->conn, backend->conn, __ATOMIC_SEQ_CST);
 	session->owner = getpid();
 	session->dirty = false;
 	session->attached_ms = process_clock_ms();
@@ -370,23 +374,29 @@ static void keep_client_state(struct session *session)
 
 bool session_status(const struct session *session, const char *name, const char **value)
 {
-	const struct statuses *kept =
-	    session->statuses ? session->statuses : session->target->statuses;
+	const struct statuses *kept = __atomic_load_n(&session->statuses, __ATOMIC_ACQUIRE);
 
+	if (!kept)
+		kept = session->target->statuses;
 	return session->state == SESSION_OPEN && statuses_find(kept, name, value);
+}
+
+/* When this returns, nobody else uses its connection, nor will. */
+static void leave_connection(struct session *session)
+{
+	__atomic_store_n(&session->conn, session->dead, __ATOMIC_SEQ_CST);
+	session->ready = false;
+	cancel_forget(session);
 }
 
 struct backend *session_detach(struct session *session)
 {
 	struct backend *backend = session->backend;
-	bool connected = REAL(PQstatus)(backend->conn) == CONNECTION_OK;
 
-	cancel_forget(session);
-	if (connected)
+	leave_connection(session);
+	if (REAL(PQstatus)(backend->conn) == CONNECTION_OK)
 		remove_client(session, backend);
 	session->backend = NULL;
-	session->conn = session->dead;
-	session->ready = false;
 	descriptor_follow(session);
 	return backend;
 }
@@ -482,23 +492,57 @@ static void attach_again(struct session *session, bool may_wait)
 
 /* ---- Calls ---- */
 
-void *session_enter_busy(struct session *session, void *mark, void *found)
+__thread uintptr_t session_thread;
+
+void session_number_thread(void)
+{
+	static uintptr_t last;
+	uintptr_t most = ((uintptr_t)1 << (64 - THREAD_SHIFT)) - 1;
+
+	session_thread = (__atomic_fetch_add(&last, 1, __ATOMIC_RELAXED) % most + 1)
+			 << THREAD_SHIFT;
+}
+
+/* This thread's own call goes on around us, or it was left by longjmp: then its mark is ours. */
+static void enter_again(struct call *call, void *found)
+{
+	/* The stack grows down: a deeper frame is one that is no more. */
+	if (session_frame_of(found) >= session_frame_of(call->mark))
+		call->mark = NULL;
+	else
+		__atomic_store_n(&call->session->busy, call->mark, __ATOMIC_RELEASE);
+}
+
+/* Whether a call may look at the session while another thread's call is running on it. */
+static bool may_visit(struct session *session, enum call_kind kind)
+{
+	return kind <= CALL_LOCAL ||
+	       (kind == CALL_ASK && __atomic_load_n(&session->conn, __ATOMIC_RELAXED));
+}
+
+void session_enter_busy(struct call *call, enum call_kind kind)
 {
 	NO_CANCEL();
-	while (found == SESSION_MOVING) {
-		pool_wait_until_moved(session);
+	struct session *session = call->session;
+	int64_t until_ms = process_clock_ms() + OTHERS_CALL_MS;
+	void *found = NULL;
+
+	while (!__atomic_compare_exchange_n(
+	    &session->busy, &found, call->mark, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		if (found == SESSION_MOVING)
+			pool_wait_until_moved(session);
+		else if (found && ((uintptr_t)found ^ (uintptr_t)call->mark) >> THREAD_SHIFT == 0) {
+			enter_again(call, found);
+			return;
+		} else if (may_visit(session, kind) || process_clock_ms() >= until_ms) {
+			__atomic_add_fetch(&session->visitors, 1, __ATOMIC_SEQ_CST);
+			call->visits = true;
+			call->mark = NULL;
+			return;
+		} else
+			sched_yield();
 		found = NULL;
-		if (__atomic_compare_exchange_n(
-			&session->busy, &found, mark, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-			return mark;
 	}
-	/* The stack grows down: a deeper frame of ours is one that longjmp has left; take its mark over. */
-	if ((uintptr_t)found < (uintptr_t)mark &&
-	    pthread_equal(__atomic_load_n(&session->thread, __ATOMIC_RELAXED), pthread_self())) {
-		__atomic_store_n(&session->busy, mark, __ATOMIC_RELEASE);
-		return mark;
-	}
-	return NULL;
 }
 
 /* For tests: as if somebody had wanted the backend between any two calls. */
@@ -646,16 +690,24 @@ void session_try_attach(struct session *session)
 		attach_again(session, false);
 }
 
-PGconn *session_borrow(struct session *session, struct session **lender)
+PGconn *session_borrow(struct call *call, struct session **lender)
 {
 	NO_CANCEL();
+	struct session *session = call->session;
+	PGconn *conn = __atomic_load_n(&session->conn, __ATOMIC_SEQ_CST);
+
 	*lender = NULL;
-	if (!session->conn && session->state == SESSION_OPEN) {
-		*lender = pool_lender(session);
-		if (!*lender)
-			attach_again(session, true);
-	}
-	return *lender ? (*lender)->conn : session->conn;
+	if (conn || session->state != SESSION_OPEN)
+		return conn;
+	/* There is nothing to look at: its own thread need not wait for us. */
+	session_end_visit(call);
+	*lender = pool_lender(session);
+	if (*lender)
+		return (*lender)->conn;
+	if (!call->mark)
+		return NULL;
+	attach_again(session, true);
+	return session->conn;
 }
 
 void session_return(struct session **lender)
@@ -1013,11 +1065,9 @@ static void close_attached(struct session *session)
 	process_notice_fork();
 	if (!session->backend || session->owner != getpid())
 		return;
-	cancel_forget(session);
+	leave_connection(session);
 	pool_give_up(session->backend);
 	session->backend = NULL;
-	session->conn = session->dead;
-	session->ready = false;
 }
 
 /* Event procedures and their data belong to the real connection: it is reset, not replaced. */

@@ -9,7 +9,6 @@
 #include "libpq.h"
 #include "target.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -47,7 +46,7 @@ struct client_settings {
 struct session {
 	union {
 		struct {
-			void *busy;   /* the frame of the call that runs; NULL; or SESSION_MOVING */
+			void *busy;   /* the mark of the call that runs; NULL; or SESSION_MOVING */
 			PGconn *conn; /* for libpq: the backend's, or a dead connection */
 			struct backend *backend; /* NULL while detached */
 			uint64_t used;           /* when last used, in uses of any session */
@@ -94,13 +93,11 @@ struct session {
 	int64_t awaiting_until_ms;
 	struct session *next_awaiting;
 
-	pthread_t thread; /* whose call the mark `busy` is of */
-
 	enum session_state state;
 	pid_t owner; /* the process that opened it */
 	int client_encoding;
 	int channels;       /* of LISTEN, as far as the statements tell */
-	int cancelling;     /* calls of PQcancel that are using `cancel` now */
+	int visitors;       /* other threads' calls that are using `conn` or `cancel` now */
 	int descriptor;     /* what PQsocket gave out; -1 for nothing yet */
 	int rows_at_a_time; /* for `kept`: 1 single-row mode, -n chunks of n rows */
 	bool cancel_kept;   /* PQcancel came while there was no backend */
@@ -120,6 +117,26 @@ struct session {
 };
 
 #define SESSION_MOVING ((void *)1)
+
+/*
+ * The mark of a call: its frame, and above the bits that addresses have, the number of its thread.
+ */
+#define THREAD_SHIFT 48
+extern __thread uintptr_t session_thread
+    __attribute__((visibility("hidden"), tls_model("initial-exec")));
+void session_number_thread(void);
+
+static inline void *session_mark(const void *frame)
+{
+	if (__builtin_expect(session_thread == 0, 0))
+		session_number_thread();
+	return (void *)((uintptr_t)frame | session_thread);
+}
+
+static inline uintptr_t session_frame_of(const void *mark)
+{
+	return (uintptr_t)mark & (((uintptr_t)1 << THREAD_SHIFT) - 1);
+}
 
 /* The reserved range: written once, before the first session is handed out. */
 extern uintptr_t session_base __attribute__((visibility("hidden")));
@@ -145,10 +162,11 @@ enum call_kind {
 
 struct call {
 	struct session *session;
-	void *mark; /* NULL for a call inside another call on the same session */
+	void *mark;  /* NULL for a call inside another call on the same session */
+	bool visits; /* ... which is another thread's: for looking at what is there */
 };
 
-void *session_enter_busy(struct session *session, void *mark, void *found);
+void session_enter_busy(struct call *call, enum call_kind kind);
 void session_prepare(struct session *session, enum call_kind kind);
 void session_left(struct session *session, bool holds);
 /*
@@ -166,16 +184,16 @@ extern uint64_t session_clock __attribute__((visibility("hidden")));
  */
 static inline struct call session_enter(const PGconn *conn, void *frame, enum call_kind kind)
 {
-	struct call call = {.session = (struct session *)conn, .mark = frame};
+	struct call call = {.session = (struct session *)conn, .mark = session_mark(frame)};
 	struct session *session = call.session;
 	void *found = NULL;
 
-	if (__builtin_expect(!__atomic_compare_exchange_n(&session->busy, &found, frame, false,
+	if (__builtin_expect(!__atomic_compare_exchange_n(&session->busy, &found, call.mark, false,
 				 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
 		0))
-		call.mark = session_enter_busy(session, frame, found);
-	else
-		__atomic_store_n(&session->thread, pthread_self(), __ATOMIC_RELAXED);
+		session_enter_busy(&call, kind);
+	if (__builtin_expect(call.visits, 0))
+		return call;
 	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
 	    __ATOMIC_RELAXED);
 	if (__builtin_expect(!session->ready ||
@@ -191,12 +209,21 @@ static inline struct call session_enter(const PGconn *conn, void *frame, enum ca
 	return call;
 }
 
+static inline void session_end_visit(struct call *call)
+{
+	if (call->visits)
+		__atomic_sub_fetch(&call->session->visitors, 1, __ATOMIC_SEQ_CST);
+	call->visits = false;
+}
+
 /*
  * The end of a call. Skipped when the call is left by longjmp: the next call then takes the mark
  * over.
  */
 static inline void session_leave(struct call *call)
 {
+	if (__builtin_expect(call->visits, 0))
+		session_end_visit(call);
 	if (!call->mark)
 		return;
 	bool holds = call->session->backend != NULL;
@@ -209,7 +236,7 @@ static inline void session_leave(struct call *call)
 #define SESSION_CALL(conn_, kind_) \
 	struct call call_ __attribute__((cleanup(session_leave))) = \
 	    session_enter(conn_, __builtin_frame_address(0), kind_); \
-	struct session *const session = call_.session
+	struct session *const session __attribute__((unused)) = call_.session
 
 /* The first line of a wrapper: what is not a session goes straight through. */
 #define PASS_THROUGH(name, arguments) \
@@ -275,7 +302,7 @@ void session_try_attach(struct session *session);
  * one of another session, which *lender keeps still until session_return. libpq never waits there,
  * and a program may hold a lock that the others need to go on (Python's and Ruby's is one).
  */
-PGconn *session_borrow(struct session *session, struct session **lender);
+PGconn *session_borrow(struct call *call, struct session **lender);
 void session_return(struct session **lender);
 
 /* What PQtransactionStatus says of a session without a backend. */

@@ -44,20 +44,22 @@ const char *status_intern(const char *value)
 
 void statuses_keep(struct statuses **kept, const PGconn *conn)
 {
-	if (!*kept && !(*kept = malloc(sizeof **kept)))
-		return;
-	for (size_t i = 0; i < NAMES; i++) {
+	struct statuses *statuses = *kept ? *kept : calloc(1, sizeof *statuses);
+
+	for (size_t i = 0; statuses && i < NAMES; i++) {
 		const char *value = REAL(PQparameterStatus)(conn, names[i]);
 
-		(*kept)->values[i] = value ? status_intern(value) : NULL;
+		__atomic_store_n(
+		    &statuses->values[i], value ? status_intern(value) : NULL, __ATOMIC_RELEASE);
 	}
+	__atomic_store_n(kept, statuses, __ATOMIC_RELEASE);
 }
 
 bool statuses_find(const struct statuses *kept, const char *name, const char **value)
 {
 	for (size_t i = 0; kept && name && i < NAMES; i++)
 		if (strcmp(names[i], name) == 0) {
-			*value = kept->values[i];
+			*value = __atomic_load_n(&kept->values[i], __ATOMIC_ACQUIRE);
 			return true;
 		}
 	return false;

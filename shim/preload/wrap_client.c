@@ -35,8 +35,9 @@ const char *wrap_PQparameterStatus(const PGconn *conn, const char *paramName)
 	const char *value = NULL;
 	if (!session->conn && session_status(session, paramName, &value))
 		return value;
-	session_prepare(session, CALL_ASK);
-	value = REAL(PQparameterStatus)(session->conn, paramName);
+	if (!call_.visits)
+		session_prepare(session, CALL_ASK);
+	value = session->conn ? REAL(PQparameterStatus)(session->conn, paramName) : NULL;
 	return value ? status_intern(value) : NULL;
 }
 
@@ -54,7 +55,8 @@ int wrap_PQsocket(const PGconn *conn)
 {
 	PASS_THROUGH(PQsocket, (conn));
 	SESSION_CALL(conn, CALL_STATE);
-	session_try_attach(session);
+	if (!call_.visits)
+		session_try_attach(session);
 	return descriptor_of(session);
 }
 

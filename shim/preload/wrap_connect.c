@@ -32,8 +32,8 @@ static PGconn *open_session(struct target *target, bool start_only, void *caller
 		target_release(target);
 		return NULL;
 	}
-	struct call call
-	    __attribute__((cleanup(session_leave))) = {session, __builtin_frame_address(0)};
+	struct call call __attribute__((cleanup(session_leave))) = {
+	    .session = session, .mark = session_mark(__builtin_frame_address(0))};
 	session->busy = call.mark;
 	if (start_only)
 		session_start(session, target);

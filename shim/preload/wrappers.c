@@ -49,7 +49,7 @@
 		PASS_THROUGH(name, arguments); \
 		SESSION_CALL(conn, CALL_LOCAL); \
 		struct session *lender __attribute__((cleanup(session_return))); \
-		conn = session_borrow(session, &lender); \
+		conn = session_borrow(&call_, &lender); \
 		return REAL(name) arguments; \
 	}
 #define LIBPQ_OWN(result, name, parameters, arguments, extra)

