@@ -1065,9 +1065,11 @@ static void close_attached(struct session *session)
 	process_notice_fork();
 	if (!session->backend || session->owner != getpid())
 		return;
-	leave_connection(session);
+	cancel_forget(session);
 	pool_give_up(session->backend);
 	session->backend = NULL;
+	session->conn = session->dead;
+	session->ready = false;
 }
 
 /* Event procedures and their data belong to the real connection: it is reset, not replaced. */
