@@ -94,10 +94,13 @@ static int cancel_now(struct session *session, char *errbuf, int errbufsize)
 		errbuf[0] = '\0';
 	__atomic_add_fetch(&session->visitors, 1, __ATOMIC_SEQ_CST);
 	PGcancel *real = __atomic_load_n(&session->cancel, __ATOMIC_SEQ_CST);
+	if (!real) {
+		__atomic_store_n(&session->cancel_kept, true, __ATOMIC_SEQ_CST);
+		/* Its backend may have come meanwhile, with nobody looking at that any more. */
+		real = __atomic_load_n(&session->cancel, __ATOMIC_SEQ_CST);
+	}
 	if (real)
 		done = REAL(PQcancel)(real, errbuf, errbufsize);
-	else
-		__atomic_store_n(&session->cancel_kept, true, __ATOMIC_SEQ_CST);
 	__atomic_sub_fetch(&session->visitors, 1, __ATOMIC_SEQ_CST);
 	return done;
 }

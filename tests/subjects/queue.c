@@ -50,7 +50,7 @@ static void *work(void *conn)
 	return NULL;
 }
 
-/* What to do to those who wait; their statements have not begun. */
+/* Those who wait: their statements have not begun. */
 static void cancel_all(struct asker *askers, int count)
 {
 	char why[256];
@@ -58,7 +58,8 @@ static void cancel_all(struct asker *askers, int count)
 	for (int i = 0; i < count; i++) {
 		PGcancel *cancel = PQgetCancel(askers[i].conn);
 
-		printf("cancelled %d\n", PQcancel(cancel, why, sizeof why));
+		if (!PQcancel(cancel, why, sizeof why))
+			printf("PQcancel: %s\n", why);
 		PQfreeCancel(cancel);
 	}
 }
@@ -79,8 +80,11 @@ static int keep_waiting(PGconn *conn, int count, const char *query, bool cancel)
 		pthread_create(&askers[i].thread, NULL, ask, &askers[i]);
 	}
 	sleep_ms(80);
-	if (cancel)
+	/* As in libpq, a cancel that comes before PQexec has begun does nothing. */
+	for (int round = 0; cancel && round < 10; round++) {
 		cancel_all(askers, count);
+		sleep_ms(100);
+	}
 	for (int i = 0; i < count; i++)
 		pthread_join(askers[i].thread, NULL);
 	pthread_join(first, NULL);
