@@ -2,7 +2,7 @@
  * Cancelling. A PGcancel that the program holds is a slot in the sessions' range that names its
  * session, so that it acts on whatever backend the session has when PQcancel is called; while it
  * waits for one, the cancel follows the statement. PQcancel stays async-signal-safe: it touches
- * nothing but atomics, and calls libpq's own.
+ * nothing but atomics and the thread's cancel state, and calls libpq's own.
  */
 #include "cancel.h"
 #include "process.h"

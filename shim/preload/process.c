@@ -1,6 +1,6 @@
 /*
- * The process around us. Owns the exit handler, the check for a fork, and the thread's mark "inside
- * libpq". At exit everything is closed, and one line is said if there is anything worth telling.
+ * The process around us. Owns the exit handler, the check for a fork, and when a thread of it may be
+ * cancelled. At exit everything is closed, and one line is said if there is anything worth telling.
  */
 #include "process.h"
 #include "pool.h"
