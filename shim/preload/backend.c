@@ -10,6 +10,7 @@
 #include "settings.h"
 #include "statement.h"
 #include "text.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -144,6 +145,9 @@ void backend_started(struct backend *backend)
 	learn_defaults(backend->conn);
 	target_succeeded(backend->target, backend->conn);
 	process_first_backend();
+	if (!backend->connected)
+		trace_backend(true);
+	backend->connected = true;
 	say_debug("opened a backend for %s", backend->target->label);
 }
 
@@ -187,6 +191,9 @@ void backend_let_go(struct backend *backend)
 		backend->ends_ms = process_clock_ms() + settings()->connect_timeout_ms;
 		say_debug("closed a backend for %s", backend->target->label);
 	}
+	if (backend->connected)
+		trace_backend(false);
+	backend->connected = false;
 	target_release(backend->target);
 	backend->target = NULL;
 	errno = saved_errno;

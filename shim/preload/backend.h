@@ -25,9 +25,11 @@ struct backend {
 	PGconn *conn;
 	struct target *target;
 	struct session *session; /* who holds it */
+	unsigned long number;    /* in the trace */
 	uint64_t idle_since;     /* in the pool's own count of releases */
 	int ending;              /* watches for the server's end; -1 for nothing to watch */
 	int64_t ends_ms;         /* when no more is waited for that */
+	bool connected;          /* the trace has been told so */
 	bool reset_pending;      /* DISCARD ALL was sent and not read yet */
 	bool tracing;            /* libpq writes what it exchanges to a file of the program */
 	bool unshared;           /* known by its pid, or changed beyond reset: for nobody else */

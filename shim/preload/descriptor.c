@@ -192,7 +192,7 @@ static void take_off(struct session *session)
 	for (struct registration **link = &session->registrations; *link;) {
 		struct registration *registration = *link;
 
-		if (registration->owner == getpid() &&
+		if (registration->owner == process_id() &&
 		    epoll_ctl_behind(
 			registration->epoll, EPOLL_CTL_DEL, session->descriptor, NULL) == 0) {
 			link = &registration->next;
@@ -278,7 +278,7 @@ void descriptor_check(struct session *session)
 {
 	int saved_errno = errno;
 
-	if (!is_ours(session) && session->conn && session->owner == getpid())
+	if (!is_ours(session) && session->conn && session->owner == process_id())
 		shutdown(REAL(PQsocket)(session->conn), SHUT_RDWR);
 	errno = saved_errno;
 }
@@ -338,7 +338,7 @@ static void add_registration(struct session *session, int epoll, const struct ep
 
 	if (!registration)
 		return;
-	*registration = (struct registration){session->registrations, epoll, getpid(), *event};
+	*registration = (struct registration){session->registrations, epoll, process_id(), *event};
 	session->registrations = registration;
 }
 

@@ -11,6 +11,7 @@
 #include "session.h"
 #include "settings.h"
 #include "text.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -30,7 +31,7 @@ static pthread_cond_t changed;
 static pthread_once_t changed_once = PTHREAD_ONCE_INIT;
 
 static struct backend *backends;
-static unsigned long count, peak;
+static unsigned long count, peak, last_number;
 static uint64_t releases, generation, wakes;
 static long lowered_limit = LONG_MAX, lowered_timeout_ms = LONG_MAX;
 static long refused_limit;
@@ -158,6 +159,7 @@ static struct backend *take_room(void)
 	if (!backend)
 		return NULL;
 	backend->ending = -1;
+	backend->number = ++last_number;
 	backend->next = backends;
 	backends = backend;
 	count++;
@@ -525,14 +527,15 @@ static struct backend *reclaim(struct session *holder)
 {
 	char message[512], name[256];
 	bool idle = REAL(PQtransactionStatus)(holder->conn) == PQTRANS_IDLE;
+	const char *kept = !idle            ? "was in a transaction"
+			   : holder->pinned ? holder->pinned
+					    : "could not be moved";
 
 	snprintf(message, sizeof message,
 	    "pqleash: this connection (%s) was taken away: it %s, looked abandoned, and all %lu "
 	    "backends were in use; raise PQLEASH_LIMIT or set PQLEASH_RECLAIM=never\n",
-	    session_describe(holder, name, sizeof name),
-	    idle ? (holder->pinned ? holder->pinned : "could not be moved")
-		 : "was in a transaction",
-	    pool_count());
+	    session_describe(holder, name, sizeof name), kept, pool_count());
+	trace_reclaimed(holder, kept);
 	struct backend *taken = holder->has_events ? sever(holder) : take_from(holder, true);
 	session_lose(holder, message);
 	say_debug("reclaimed the backend of %s", name);
@@ -575,6 +578,18 @@ static const char *why_held(const struct backend *backend)
 			return "is running a call";
 		return holder->pinned ? holder->pinned : "is in use";
 	}
+}
+
+size_t pool_holders(struct session **holders, size_t most)
+{
+	size_t found = 0;
+
+	lock_pool();
+	for (struct backend *backend = backends; backend && found < most; backend = backend->next)
+		if (backend->state == BACKEND_HELD)
+			holders[found++] = backend->session;
+	unlock_pool();
+	return found;
 }
 
 static char *describe_holders(void)
@@ -837,6 +852,7 @@ void pool_close_all(bool only_encrypted)
 	pool_close_idle();
 	while ((holder = next_holder(NULL, used, &used))) {
 		if (!only_encrypted || REAL(PQsslInUse)(holder->conn)) {
+			session_note_transaction(holder);
 			struct backend *taken =
 			    holder->has_events ? sever(holder) : session_detach(holder);
 			session_exit(holder);

@@ -86,6 +86,9 @@ void pool_wake(void);
 /* Wait for pool_wake while the session is being moved by another thread. */
 void pool_wait_until_moved(struct session *session);
 
+/* The sessions that hold a backend now, at most so many; how many there are. */
+size_t pool_holders(struct session **holders, size_t most);
+
 /* Numbers: backends now, and most at once. */
 unsigned long pool_count(void);
 unsigned long pool_peak(void);

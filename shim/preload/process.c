@@ -7,15 +7,60 @@
 #include "say.h"
 #include "session.h"
 #include "settings.h"
+#include "trace.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/single_threaded.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
 static pid_t owner; /* the process whose backends are in the pool; 0 before the first */
+static pid_t first; /* the process that began to ask: not a forked child of it */
+static int exit_status = -1;
+
+/* A page that the kernel clears in a forked child, however that is made. */
+static pid_t *map_known(void)
+{
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	pid_t *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page != MAP_FAILED && madvise(page, size, MADV_WIPEONFORK) == 0)
+		return page;
+	if (page != MAP_FAILED)
+		munmap(page, size);
+	return NULL;
+}
+
+static pid_t *known_id;
+
+static void make_known(void)
+{
+	int saved_errno = errno;
+
+	known_id = map_known();
+	first = getpid();
+	errno = saved_errno;
+}
+
+pid_t process_id(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, make_known);
+	if (!known_id)
+		return getpid();
+	pid_t known = __atomic_load_n(known_id, __ATOMIC_RELAXED);
+	if (known == 0) {
+		known = getpid();
+		__atomic_store_n(known_id, known, __ATOMIC_RELAXED);
+	}
+	return known;
+}
 
 int64_t process_clock_ms(void)
 {
@@ -47,7 +92,7 @@ bool process_has_threads(void)
 
 void process_notice_fork(void)
 {
-	pid_t now = getpid();
+	pid_t now = process_id();
 
 	pid_t before = __atomic_load_n(&owner, __ATOMIC_RELAXED);
 
@@ -59,10 +104,13 @@ void process_notice_fork(void)
 		__atomic_store_n(&owner, now, __ATOMIC_RELAXED);
 }
 
+/* A trace says it better. */
 static void say_what_happened(void)
 {
 	struct session_counts counts = session_count();
 
+	if (settings()->trace)
+		return;
 	if (counts.open == 0 && counts.used_after_finish == 0 && counts.finished_twice == 0 &&
 	    counts.lost == 0)
 		return;
@@ -78,15 +126,17 @@ static void say_what_happened(void)
  * program registered earlier, which may still use their connections. A forked child has nothing of
  * its own to close, unless it connected.
  */
-static void at_exit(void)
+static void at_exit(int status, void *unused)
 {
-	if (owner == getpid())
+	(void)unused;
+	exit_status = status;
+	if (owner == process_id())
 		pool_close_all(true);
 }
 
 static void register_handler(void)
 {
-	atexit(at_exit);
+	on_exit(at_exit, NULL);
 }
 
 void process_first_backend(void)
@@ -96,12 +146,36 @@ void process_first_backend(void)
 	pthread_once(&once, register_handler);
 }
 
+static unsigned long count_failing(void)
+{
+	struct session_counts counts = session_count();
+
+	return counts.open + counts.used_after_finish + counts.finished_twice +
+	       counts.in_transaction + counts.exhausted;
+}
+
+/*
+ * PQLEASH_ERROR_EXITCODE: a program that has ended well ends with this status. A forked child is
+ * left alone: its parent may wait for what it has to say.
+ */
+static void fail_the_run(void)
+{
+	if (exit_status != 0 || settings()->error_exitcode == 0 || first != process_id() ||
+	    count_failing() == 0)
+		return;
+	say("the run fails, with exit status %d", settings()->error_exitcode);
+	fflush(NULL);
+	_exit(settings()->error_exitcode);
+}
+
 /* Runs after every exit handler. */
 __attribute__((destructor)) static void at_unload(void)
 {
 	/* Most programs that we are loaded into never connect: not even a system call for them. */
-	if (owner == 0 || owner != getpid())
+	trace_exit();
+	if (owner == 0 || owner != process_id())
 		return;
 	say_what_happened();
 	pool_close_all(false);
+	fail_the_run();
 }

@@ -4,6 +4,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+/* As getpid(2), without a system call for each: we ask at every step whether there was a fork. */
+pid_t process_id(void);
 
 /* Milliseconds of the monotonic clock. */
 int64_t process_clock_ms(void);

@@ -16,6 +16,7 @@
 #include "statement.h"
 #include "status.h"
 #include "suite.h"
+#include "trace.h"
 #include "text.h"
 
 #include <dlfcn.h>
@@ -37,6 +38,9 @@
 
 /* How long a call waits for another thread's call on the same session, which libpq forbids it to. */
 #define OTHERS_CALL_MS 1000
+
+/* How many holders of backends the trace names. */
+#define MOST_HOLDERS 16
 
 uintptr_t session_base, session_span;
 uint64_t session_clock;
@@ -150,6 +154,8 @@ struct session_counts session_count(void)
 	    .used_after_finish = __atomic_load_n(&counts.used_after_finish, __ATOMIC_RELAXED),
 	    .finished_twice = __atomic_load_n(&counts.finished_twice, __ATOMIC_RELAXED),
 	    .lost = __atomic_load_n(&counts.lost, __ATOMIC_RELAXED),
+	    .in_transaction = __atomic_load_n(&counts.in_transaction, __ATOMIC_RELAXED),
+	    .exhausted = __atomic_load_n(&counts.exhausted, __ATOMIC_RELAXED),
 	};
 }
 
@@ -171,7 +177,7 @@ struct session *session_new(void *opened_by)
 	session->opened_by = opened_by;
 	session->opened_ms = process_clock_ms();
 	session->suite = suite_now();
-	session->owner = getpid();
+	session->owner = process_id();
 	session->used = __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED);
 	return session;
 }
@@ -242,6 +248,7 @@ void session_fail(struct session *session, PGconn *conn, char *error)
 	session_set_error(session, error);
 	session->never_connected = true;
 	play_dead(session, SESSION_FAILED);
+	trace_failed(session);
 }
 
 static void take_away(struct session *session, const char *message)
@@ -269,6 +276,7 @@ void session_keep_broken(struct session *session)
 	session->dead = session->conn;
 	session->backend->conn = NULL;
 	session->backend = NULL;
+	trace_detach(session);
 	cancel_forget(session);
 	play_dead(session, SESSION_FAILED);
 }
@@ -332,7 +340,7 @@ static void session_attach(struct session *session, struct backend *backend)
 	}
 	session->backend = backend;
 	__atomic_store_n(&session->conn, backend->conn, __ATOMIC_SEQ_CST);
-	session->owner = getpid();
+	session->owner = process_id();
 	session->dirty = false;
 	session->attached_ms = process_clock_ms();
 	session_apply_client(session, backend->conn);
@@ -340,6 +348,7 @@ static void session_attach(struct session *session, struct backend *backend)
 	adopt_connection(session);
 	cancel_renew(session);
 	descriptor_follow(session);
+	trace_attach(session);
 }
 
 char *session_error(const struct session *session)
@@ -397,6 +406,7 @@ struct backend *session_detach(struct session *session)
 	if (REAL(PQstatus)(backend->conn) == CONNECTION_OK)
 		remove_client(session, backend);
 	session->backend = NULL;
+	trace_detach(session);
 	descriptor_follow(session);
 	return backend;
 }
@@ -420,6 +430,14 @@ static char *pool_error(const char *error)
 	return text_take(&message);
 }
 
+static void tell_exhausted(struct session *session)
+{
+	struct session *holders[MOST_HOLDERS];
+
+	count(&counts.exhausted, 1);
+	trace_exhausted(session, holders, pool_holders(holders, MOST_HOLDERS));
+}
+
 /* A place for the session: NULL when it failed for want of one, or, if it may not wait, not yet. */
 static struct backend *acquire(struct session *session, bool may_wait)
 {
@@ -428,8 +446,10 @@ static struct backend *acquire(struct session *session, bool may_wait)
 
 	if (backend || error)
 		pool_stop_awaiting(session);
-	if (error)
+	if (error) {
+		tell_exhausted(session);
 		session_fail(session, NULL, pool_error(error));
+	}
 	free(error);
 	return backend;
 }
@@ -554,7 +574,7 @@ static void park_between_calls(struct session *session)
 	if (!__atomic_compare_exchange_n(
 		&session->busy, &none, SESSION_MOVING, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return;
-	if (session->backend && session->owner == getpid() && session_park(session))
+	if (session->backend && session->owner == process_id() && session_park(session))
 		pool_release(session_detach(session), !clean);
 	__atomic_store_n(&session->busy, NULL, __ATOMIC_RELEASE);
 	pool_wake();
@@ -576,6 +596,7 @@ void session_left(struct session *session, bool holds)
 static void revive(struct session *session)
 {
 	count(&counts.used_after_finish, 1);
+	trace_used_after_finish(session);
 	say_debug("a connection is used after PQfinish");
 	if (session->state == SESSION_FREE || session->never_connected) {
 		/* A free slot stays one. */
@@ -584,7 +605,7 @@ static void revive(struct session *session)
 	}
 	pthread_mutex_lock(&lock);
 	session->state = SESSION_OPEN;
-	session->owner = getpid();
+	session->owner = process_id();
 	pthread_mutex_unlock(&lock);
 	count_open(session, true);
 }
@@ -597,7 +618,7 @@ static bool yield(struct session *session)
 {
 	bool clean = session_is_clean(session);
 
-	if (!session->backend || session->owner != getpid() ||
+	if (!session->backend || session->owner != process_id() ||
 	    process_clock_ms() - session->attached_ms < SLICE_MS)
 		return false;
 	session->attached_ms = process_clock_ms();
@@ -774,7 +795,7 @@ static void start(struct session *session)
 		session_attach(session, backend);
 	else if (backend_start(backend, session->target)) {
 		session->state = SESSION_STARTING;
-		session->owner = getpid();
+		session->owner = process_id();
 		session->backend = backend;
 		session->conn = backend->conn;
 		session->ready = true;
@@ -848,6 +869,7 @@ static void start_ended(struct session *session, bool good)
 		backend_started(session->backend);
 		adopt_connection(session);
 		cancel_renew(session);
+		trace_attach(session);
 	} else if (was_reset) /* a broken connection, which can be reset again */
 		session->state = SESSION_OPEN;
 	else
@@ -1053,7 +1075,7 @@ static void quarantine_enter(struct session *session)
 static struct backend *detach_own(struct session *session)
 {
 	process_notice_fork();
-	if (session->backend && session->owner == getpid())
+	if (session->backend && session->owner == process_id())
 		return session_detach(session);
 	session->backend = NULL;
 	return NULL;
@@ -1063,7 +1085,7 @@ static struct backend *detach_own(struct session *session)
 static void close_attached(struct session *session)
 {
 	process_notice_fork();
-	if (!session->backend || session->owner != getpid())
+	if (!session->backend || session->owner != process_id())
 		return;
 	cancel_forget(session);
 	pool_give_up(session->backend);
@@ -1093,15 +1115,29 @@ static void reset_in_place(struct session *session, bool start_only)
 	descriptor_follow(session);
 }
 
+void session_note_transaction(struct session *session)
+{
+	if (!session->backend || session->owner != process_id() || session->state != SESSION_OPEN)
+		return;
+	PGTransactionStatusType status = REAL(PQtransactionStatus)(session->conn);
+	if (status != PQTRANS_INTRANS && status != PQTRANS_INERROR)
+		return;
+	count(&counts.in_transaction, 1);
+	trace_transaction(session);
+}
+
 void session_finish(struct session *session)
 {
 	NO_CANCEL();
 	if (session->state == SESSION_FINISHED || session->state == SESSION_FREE) {
 		count(&counts.finished_twice, 1);
+		trace_finished_twice(session);
 		say_debug("PQfinish of a connection that is finished already: ignored");
 		return;
 	}
 	bool clean = session_is_clean(session);
+	session_note_transaction(session);
+	trace_finish(session);
 	if (session->has_events)
 		close_attached(session);
 	struct backend *backend = detach_own(session);
@@ -1123,7 +1159,7 @@ void session_reset(struct session *session, bool start_only)
 			REAL(PQreset)(session->dead);
 		return;
 	}
-	if (session->has_events && session->backend && session->owner == getpid()) {
+	if (session->has_events && session->backend && session->owner == process_id()) {
 		reset_in_place(session, start_only);
 		return;
 	}

@@ -93,6 +93,9 @@ struct session {
 	int64_t awaiting_until_ms;
 	struct session *next_awaiting;
 
+	unsigned long number; /* in the trace; 0 before it is told of */
+	pid_t teller;         /* the process whose trace has it */
+
 	enum session_state state;
 	pid_t owner; /* the process that opened it */
 	int client_encoding;
@@ -114,6 +117,7 @@ struct session {
 	bool quarantined;       /* in that queue, even if it was revived since */
 	bool suite_ended;
 	bool counted_opened, counted_open;
+	bool told; /* open, as far as the trace knows */
 };
 
 #define SESSION_MOVING ((void *)1)
@@ -363,8 +367,13 @@ void session_slot_free(struct session *slot);
 /* Numbers for the program and for the line at exit. */
 struct session_counts {
 	unsigned long opened, open, used_after_finish, finished_twice, lost;
+	unsigned long in_transaction; /* when they were finished, or closed at exit */
+	unsigned long exhausted;      /* waits for a backend that were in vain */
 };
 struct session_counts session_count(void);
+
+/* It is about to end: tell if it is in a transaction. */
+void session_note_transaction(struct session *session);
 
 /* In a child after fork: what was opened before is the parent's to tell of. */
 void session_forget_counts(void);

@@ -82,13 +82,13 @@ static void read_all(void)
 	parsed.reclaim = (enum reclaim)setting_choice(reclaim);
 	parsed.database_url = or_null(database_url);
 	parsed.suite = or_null(suite);
+	parsed.trace = or_null(trace);
+	parsed.error_exitcode = (int)strtol(error_exitcode, NULL, 10);
 	parsed.pgbouncer = *pgbouncer == '1';
 	parsed.debug = *debug == '1';
 	parsed.park_always = getenv("PQLEASH_TEST_PARK") != NULL;
 	say_without_effect("PQLEASH_JOB_LIMIT", job_limit);
 	say_without_effect("PQLEASH_STATEMENT_TIMEOUT", statement_timeout);
-	say_without_effect("PQLEASH_TRACE", trace);
-	say_without_effect("PQLEASH_ERROR_EXITCODE", error_exitcode);
 }
 
 static void read_environment(void)

@@ -14,6 +14,8 @@ struct settings {
 	enum reclaim reclaim;
 	const char *database_url; /* NULL where not given */
 	const char *suite;        /* NULL where not given */
+	const char *trace;        /* NULL where not given */
+	int error_exitcode;       /* 0 where not given */
 	bool pgbouncer;
 	bool debug;
 	bool park_always; /* PQLEASH_TEST_PARK=1, for our own tests: park at every opportunity */

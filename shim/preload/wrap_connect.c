@@ -8,6 +8,7 @@
 #include "say.h"
 #include "session.h"
 #include "settings.h"
+#include "trace.h"
 #include "uri.h"
 
 #include <stdlib.h>
@@ -21,6 +22,7 @@ static PGconn *failed_session(PGconn *failed, const char *error, void *caller)
 	if (!session)
 		return failed;
 	session_fail(session, failed, error ? strdup(error) : NULL);
+	trace_open(session);
 	return (PGconn *)session;
 }
 
@@ -39,6 +41,7 @@ static PGconn *open_session(struct target *target, bool start_only, void *caller
 		session_start(session, target);
 	else
 		session_open(session, target);
+	trace_open(session);
 	return (PGconn *)session;
 }
 
