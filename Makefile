@@ -16,7 +16,8 @@ COMMON = -std=gnu11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) $(if $(SANITIZE),-fsanit
 OBJECT_FLAGS = $(COMMON) -fPIC -fvisibility=hidden -fexceptions -pthread -Iinclude -isystem $(LIBPQ_INCLUDE)
 
 OBJECTS = $(patsubst shim/preload/%.c,$(BUILD)/preload/%.o,$(wildcard shim/preload/*.c))
-COMMAND_SOURCES = $(wildcard shim/command/*.c)
+COMMAND_OBJECTS = $(patsubst shim/command/%.c,$(BUILD)/command/%.o,$(wildcard shim/command/*.c))
+COMMAND_LIBRARIES = -ldw -lelf -ljson-c
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 SUBJECTS = $(patsubst tests/subjects/%.c,$(BUILD)/tests/subjects/%,$(wildcard tests/subjects/*.c)) \
 	$(patsubst tests/subjects/preloads/%.c,$(BUILD)/tests/subjects/lib%.so,$(wildcard tests/subjects/preloads/*.c)) \
@@ -24,6 +25,7 @@ SUBJECTS = $(patsubst tests/subjects/%.c,$(BUILD)/tests/subjects/%,$(wildcard te
 	$(patsubst tests/subjects/corpus/%.c,$(BUILD)/tests/subjects/corpus/%,$(wildcard tests/subjects/corpus/*.c)) \
 	$(patsubst tests/subjects/drivers/%.cpp,$(BUILD)/tests/subjects/drivers/%,$(wildcard tests/subjects/drivers/*.cpp)) \
 	$(patsubst tests/subjects/frameworks/%.c,$(BUILD)/tests/subjects/frameworks/%,$(wildcard tests/subjects/frameworks/*_suite.c)) \
+	$(addprefix $(BUILD)/tests/subjects/planted/planted_,check cmocka cunit) \
 	$(BUILD)/tests/subjects/plugins/one.so $(BUILD)/tests/subjects/plugins/two.so \
 	$(BUILD)/tests/subjects/sanitized/address $(BUILD)/tests/subjects/sanitized/thread
 PROVE = BUILD=$(BUILD) prove --timer
@@ -42,13 +44,18 @@ $(BUILD)/preload/dlsym.o $(BUILD)/preload/elf_symbol.o: EXTRA = -O2 -foptimize-s
 
 $(BUILD)/preload/%.o: shim/preload/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(OBJECT_FLAGS) $(EXTRA) -MMD -c -o $@ $<
+	$(CC) $(OBJECT_FLAGS) $(EXTRA) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libpqleash.so: $(OBJECTS)
 	$(CC) $(OBJECT_FLAGS) -shared -Wl,-z,defs -Wl,-z,now -o $@ $(OBJECTS)
 
-$(BUILD)/pqleash: $(COMMAND_SOURCES) $(wildcard include/*.h) $(BUILD)/flags
-	$(CC) $(COMMON) -Iinclude -o $@ $(COMMAND_SOURCES)
+$(BUILD)/command/html_report.o: shim/command/html_page.html
+$(BUILD)/command/%.o: shim/command/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) -Iinclude -MMD -MP -c -o $@ $<
+
+$(BUILD)/pqleash: $(COMMAND_OBJECTS)
+	$(CC) $(COMMON) -o $@ $(COMMAND_OBJECTS) $(COMMAND_LIBRARIES)
 
 $(BUILD)/tests/subjects/legacy: $(wildcard tests/subjects/legacy/*.[ch]) $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -62,12 +69,16 @@ $(BUILD)/tests/subjects/drivers/%: tests/subjects/drivers/%.cpp $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 -Wall -Wextra -Wshadow $(CFLAGS) -isystem $(LIBPQ_INCLUDE) -pthread -o $@ $< -lpqxx -lpq
 
-$(BUILD)/tests/subjects/frameworks/check_suite: FRAMEWORK = $(shell pkgconf --libs check 2>/dev/null || echo -lcheck)
-$(BUILD)/tests/subjects/frameworks/cunit_suite: FRAMEWORK = -lcunit
-$(BUILD)/tests/subjects/frameworks/cmocka_suite: FRAMEWORK = -lcmocka
+$(addprefix $(BUILD)/tests/subjects/,frameworks/check_suite planted/planted_check): FRAMEWORK = $(shell pkgconf --libs check 2>/dev/null || echo -lcheck)
+$(addprefix $(BUILD)/tests/subjects/,frameworks/cunit_suite planted/planted_cunit): FRAMEWORK = -lcunit
+$(addprefix $(BUILD)/tests/subjects/,frameworks/cmocka_suite planted/planted_cmocka): FRAMEWORK = -lcmocka
 $(BUILD)/tests/subjects/frameworks/%: tests/subjects/frameworks/%.c $(wildcard tests/subjects/frameworks/leaky.[ch]) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) -isystem $(LIBPQ_INCLUDE) -o $@ $(filter %.c,$^) -L$(LIBPQ_LIBDIR) -lpq $(FRAMEWORK)
+
+$(BUILD)/tests/subjects/planted/%: tests/subjects/planted/%.c tests/subjects/planted/planted.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) -isystem $(LIBPQ_INCLUDE) -o $@ $< -L$(LIBPQ_LIBDIR) -lpq $(FRAMEWORK)
 
 $(BUILD)/tests/subjects/plugins/%.so: tests/subjects/plugins/plugin.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -84,14 +95,19 @@ $(BUILD)/tests/subjects/lib%.so: tests/subjects/preloads/%.c $(BUILD)/flags
 # A subject that names no libpq function is not linked with libpq: it opens one by itself.
 $(BUILD)/tests/subjects/%: tests/subjects/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(COMMON) -Iinclude -isystem $(LIBPQ_INCLUDE) -MMD -pthread -rdynamic -o $@ $< -L$(LIBPQ_LIBDIR) -Wl,--as-needed -lpq
+	$(CC) $(COMMON) -Iinclude -isystem $(LIBPQ_INCLUDE) -MMD -MP -pthread -rdynamic -o $@ $< -L$(LIBPQ_LIBDIR) -Wl,--as-needed -lpq
+
+# The command's, with all of it but main.
+$(BUILD)/tests/unit/command_%: tests/unit/command_%.c $(COMMAND_OBJECTS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) -Iinclude -Ishim/command -MMD -MP -o $@ $< $(filter-out %/pqleash.o,$(COMMAND_OBJECTS)) $(COMMAND_LIBRARIES) -lcmocka
 
 # A unit test is linked with the whole object, so that it may call what is hidden in it.
 $(BUILD)/tests/unit/%: tests/unit/%.c $(OBJECTS) $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(COMMON) -Iinclude -Ishim/preload -isystem $(LIBPQ_INCLUDE) -MMD -pthread -o $@ $< $(OBJECTS) -L$(LIBPQ_LIBDIR) -lpq -lcmocka
+	$(CC) $(COMMON) -Iinclude -Ishim/preload -isystem $(LIBPQ_INCLUDE) -MMD -MP -pthread -o $@ $< $(OBJECTS) -L$(LIBPQ_LIBDIR) -lpq -lcmocka
 
--include $(wildcard $(BUILD)/preload/*.d $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d)
+-include $(wildcard $(BUILD)/preload/*.d $(BUILD)/command/*.d $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d)
 
 setup:
 	scripts/setup
@@ -110,12 +126,14 @@ check-e2e: all subjects
 	$(PROVE) $(wildcard tests/e2e/*.t)
 
 # The tests that drive the object hardest, with every memory error fatal. Leaks are valgrind's business: here
-# they would be those of psql and perl.
+# they would be those of psql and perl; and the command keeps what it reads to its end.
+KEEPING_TESTS = $(filter %/command_symbols_test,$(UNIT_TESTS))
 SANITIZED = $(addprefix tests/e2e/,legacy.t state.t hostile_state.t reclaim.t finish.t targets.t exits.t \
-	transparent.t event_loop.t cancel.t)
+	transparent.t event_loop.t cancel.t report.t gate.t trace.t)
 check-sanitize:
 	+$(MAKE) BUILD=$(BUILD)/sanitize SANITIZE=address,undefined CFLAGS='-O1 -g' all subjects unit-tests
-	CMOCKA_MESSAGE_OUTPUT=TAP prove --timer -e '' $(patsubst $(BUILD)/%,$(BUILD)/sanitize/%,$(UNIT_TESTS))
+	CMOCKA_MESSAGE_OUTPUT=TAP prove --timer -e '' $(patsubst $(BUILD)/%,$(BUILD)/sanitize/%,$(filter-out $(KEEPING_TESTS),$(UNIT_TESTS)))
+	CMOCKA_MESSAGE_OUTPUT=TAP ASAN_OPTIONS=detect_leaks=0 prove --timer -e '' $(patsubst $(BUILD)/%,$(BUILD)/sanitize/%,$(KEEPING_TESTS))
 	BUILD=$(BUILD)/sanitize PQLEASH_TEST_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
 		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1 prove --timer $(SANITIZED)
 

@@ -151,15 +151,26 @@ is(pqleash('printf', '%s,', '--limit', 'two words', '', '--')->{out}, '--limit,t
 is(pqleash('--', 'printf', 'a program')->{out}, 'a program', '-- ends the options');
 is(pqleash('--', '--help')->{status}, 127, 'behind -- stands the program, whatever its name');
 is(pqleash('sh', '-c', 'exit 42')->{status}, 42, "the exit status is the program's");
-is(pqleash('sh', '-c', 'kill -TERM $$')->{signal}, 15, 'a signal ends the program itself');
-my $shell = pqleash('sh', '-c', 'echo $$');
-is($shell->{out}, "$shell->{pid}\n", 'the program has the process id of the command');
-is(pqleash('sh', '-c', 'echo text >&2')->{err}, "text\n", 'nothing is added to stderr');
+is(pqleash('sh', '-c', 'kill -TERM $$')->{status}, 143, 'a signal gives the status that a shell reports');
+is(pqleash('sh', '-c', 'kill -TERM $PPID; sleep 9')->{status}, 143, 'SIGTERM is passed on to the program');
+is(pqleash('sh', '-c', 'kill -INT $PPID; exit 3')->{status}, 3, 'SIGINT is left to the program');
+is(run_with({}, 'sh', '-c', "trap '' INT; exec $COMMAND sh -c 'kill -INT \$\$; exit 4'")->{status}, 4,
+	'a signal that was ignored stays so');
+is(run_with({}, 'perl', '-e', '$SIG{CHLD} = "IGNORE"; exec @ARGV', $COMMAND, 'sh', '-c', 'exit 5')->{status}, 5,
+	'the program is waited for even where nobody waits for children');
+is(pqleash('sh', '-c', 'rm -r "$PQLEASH_TRACE"; exit 3')->{status}, 3, 'a program that takes its trace away has its own status');
+my $shell = pqleash('sh', '-c', 'echo text >&2');
+is($shell->{err}, "text\npqleash: nothing was intercepted: sh and what it started called no libpq to\n  connect\n",
+	'a run without connections is not called green');
+is(pqleash('sh', '-c', 'exit 127')->{err} =~ tr/\n//, 2, 'the report comes whatever the status');
 
 # Settings
 is(environment_with({})->{PQLEASH}, 1, 'PQLEASH is 1');
 is(environment_with({ PQLEASH => 0 })->{PQLEASH}, 1, 'PQLEASH is 1 where it was 0');
-is_deeply([grep { /^PQLEASH_/ } keys %{ environment_with({}) }], [], 'an option not given sets nothing');
+is_deeply([grep { /^PQLEASH_/ } keys %{ environment_with({}) }], ['PQLEASH_TRACE'],
+	'an option not given sets nothing, but there is a trace');
+my $trace = environment_with({})->{PQLEASH_TRACE};
+ok(!-e $trace, 'which is gone afterwards');
 is(environment_with({ PQLEASH_LIMIT => 9 })->{PQLEASH_LIMIT}, 9, 'a variable counts without its option');
 is(environment_with({ PQLEASH_LIMIT => 9 }, '--limit', 7)->{PQLEASH_LIMIT}, 7,
 	'an option counts more than its variable');
@@ -170,6 +181,21 @@ for my $setting (@settings) {
 	my ($option, $variable, $kind) = @$setting{qw(option variable kind)};
 	my ($good, $bad, $allowed) = samples($setting);
 
+	if ($option eq '--error-exitcode') {
+		refused(pqleash("$option=$bad", 'true'), 125, "$option .* is not valid; allowed is $allowed",
+			"$option refuses what is not valid");
+		ok(!exists environment_with({}, "$option=7")->{$variable}, "$option is not for the program to obey");
+		next;
+	}
+	if ($option eq '--trace') {
+		is(environment_with({}, $option, "$FOLDER/$good")->{$variable}, "$FOLDER/$good", "$option sets $variable");
+		is(environment_with({}, "$option=relative folder")->{$variable}, Cwd::getcwd() . '/relative folder',
+			'... for programs that change their folder');
+		rmdir 'relative folder';
+		refused(pqleash($option, '/dev/null/x', 'true'), 125, 'cannot make the folder "/dev/null/x": Not a directory',
+			"$option refuses a folder that cannot be");
+		next;
+	}
 	is(environment_with({}, "$option=$good")->{$variable}, $good, "$option=... sets $variable");
 	is(environment_with({}, '--' . substr($option, 2) =~ tr/-/_/r . "=$good")->{$variable}, $good,
 		"$option may have underscores") if $option =~ /\w-/;

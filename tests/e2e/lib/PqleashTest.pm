@@ -18,11 +18,12 @@ use Cwd qw(abs_path);
 use Exporter qw(import);
 use File::Basename qw(dirname);
 use File::Spec;
+use JSON::PP ();
 use POSIX ();
 use Test::More ();
 use Time::HiRes ();
 
-our @EXPORT = qw(root build_dir in_cluster run leashed psql_value server_connections
+our @EXPORT = qw(root build_dir in_cluster run leashed reported read_json psql_value server_connections
   log_size peak_since opened_since wait_until);
 
 my $root = abs_path(dirname(__FILE__) . '/../../..');
@@ -80,6 +81,23 @@ sub leashed
 	my ($env, @command) = @_;
 	my @preload = grep { length } $ENV{PQLEASH_TEST_PRELOAD} // '', build_dir() . '/libpqleash.so';
 	return run({ LD_PRELOAD => join(':', @preload), PQLEASH => 1, %$env }, @command);
+}
+
+# Runs the command: `pqleash OPTIONS PROGRAM`, or `pqleash report ...`. The runtime of a sanitizer comes first.
+sub reported
+{
+	my ($env, @command) = @_;
+	my %clean = map { $_ => undef } qw(PQLEASH PQLEASH_TRACE PQLEASH_ERROR_EXITCODE);
+	return run({ %clean, LD_PRELOAD => $ENV{PQLEASH_TEST_PRELOAD}, %$env }, build_dir() . '/pqleash', @command);
+}
+
+# What a file of JSON says.
+sub read_json
+{
+	my ($file) = @_;
+	open my $handle, '<', $file or die "$file: $!";
+	local $/ = undef;
+	return JSON::PP->new->utf8->decode(<$handle>);
 }
 
 # What psql prints for a statement, never through pqleash. Dies if the statement fails.
