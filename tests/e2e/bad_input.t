@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use File::Temp qw(tempdir);
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use IO::Handle;
@@ -18,6 +19,9 @@ my $subjects = build_dir() . '/tests/subjects';
 # Opens six connections, all at once; says "done" and returns 42 if that went well.
 my @six = ("$subjects/exits", 'finish', 'return');
 my $object = build_dir() . '/libpqleash.so';
+
+# Where a relative folder does no harm.
+chdir tempdir(CLEANUP => 1) or die "chdir: $!";
 
 # The settings, as the header has them.
 sub settings

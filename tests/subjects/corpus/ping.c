@@ -1,5 +1,5 @@
 /* PQping and PQpingParams, between uses of sessions. */
-/* beside: 1, the connection that libpq makes for itself */
+/* beside: 2, the connections that libpq makes for itself: it does not wait for the end of one */
 #include "corpus.h"
 
 static void ping_params(const char *dbname, const char *port, int expand)
