@@ -2,6 +2,7 @@
 #ifndef BACKEND_H
 #define BACKEND_H
 
+#include "fingerprint.h"
 #include "libpq.h"
 #include "statement.h"
 #include "target.h"
@@ -36,6 +37,8 @@ struct backend {
 	bool examined;           /* what only needs to be asked once has been asked */
 	bool never_reset;        /* what its sessions change cannot be known, nor reset */
 	bool default_role;       /* the login has one, which DISCARD ALL does not give back */
+	bool has_temporary;      /* its sessions have had temporary objects */
+	struct fingerprint blank; /* of a session that has changed nothing */
 	uint64_t generation;     /* of what a new connection sees: see pool_login_changed */
 	size_t stain_count;
 	const char *stains[MOST_CUSTOM_SETTINGS]; /* settings that DISCARD ALL could not remove */

@@ -234,7 +234,7 @@ static PGconn *make_dead_connection(void)
 
 static void play_dead(struct session *session, enum session_state state)
 {
-	session->state = state;
+	__atomic_store_n(&session->state, state, __ATOMIC_RELAXED);
 	if (!session->dead)
 		session->dead = make_dead_connection();
 	if (!session->backend)
@@ -524,13 +524,14 @@ void session_number_thread(void)
 }
 
 /* This thread's own call goes on around us, or it was left by longjmp: then its mark is ours. */
-static void enter_again(struct call *call, void *found)
+static struct call enter_again(struct call call, void *found)
 {
-	/* The stack grows down: a deeper frame is one that is no more. */
-	if (session_frame_of(found) >= session_frame_of(call->mark))
-		call->mark = NULL;
+	/* The stack grows down: a deeper frame, or one in our own place, is one that is no more. */
+	if (session_frame_of(found) > session_frame_of(call.mark))
+		call.mark = NULL;
 	else
-		__atomic_store_n(&call->session->busy, call->mark, __ATOMIC_RELEASE);
+		__atomic_store_n(&call.session->busy, call.mark, __ATOMIC_RELEASE);
+	return call;
 }
 
 /* Whether a call may look at the session while another thread's call is running on it. */
@@ -540,29 +541,28 @@ static bool may_visit(struct session *session, enum call_kind kind)
 	       (kind == CALL_ASK && __atomic_load_n(&session->conn, __ATOMIC_RELAXED));
 }
 
-void session_enter_busy(struct call *call, enum call_kind kind)
+struct call session_enter_busy(struct call call, enum call_kind kind)
 {
 	NO_CANCEL();
-	struct session *session = call->session;
+	struct session *session = call.session;
 	int64_t until_ms = process_clock_ms() + OTHERS_CALL_MS;
 	void *found = NULL;
 
 	while (!__atomic_compare_exchange_n(
-	    &session->busy, &found, call->mark, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+	    &session->busy, &found, call.mark, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 		if (found == SESSION_MOVING)
 			pool_wait_until_moved(session);
-		else if (found && ((uintptr_t)found ^ (uintptr_t)call->mark) >> THREAD_SHIFT == 0) {
-			enter_again(call, found);
-			return;
-		} else if (may_visit(session, kind) || process_clock_ms() >= until_ms) {
+		else if (found && ((uintptr_t)found ^ (uintptr_t)call.mark) >> THREAD_SHIFT == 0)
+			return enter_again(call, found);
+		else if (may_visit(session, kind) || process_clock_ms() >= until_ms) {
 			__atomic_add_fetch(&session->visitors, 1, __ATOMIC_SEQ_CST);
-			call->visits = true;
-			call->mark = NULL;
-			return;
+			call.mark = SESSION_VISIT;
+			return call;
 		} else
 			sched_yield();
 		found = NULL;
 	}
+	return call;
 }
 
 /* For tests: as if somebody had wanted the backend between any two calls. */
@@ -966,10 +966,62 @@ static void return_client(struct session *session)
 		session_set_error(session, NULL);
 }
 
+static void forget_snapshot(struct session *session)
+{
+	snapshot_free(session->parked);
+	session->parked = NULL;
+	session->captured.taken = false;
+}
+
+/*
+ * Whether the session has changed nothing since it was captured, or has nothing to capture. Asked
+ * only where there is a fingerprint to compare with.
+ */
+static bool is_as_captured(struct session *session)
+{
+	struct backend *backend = session->backend;
+	struct fingerprint now;
+
+	if (session->sets || backend_is_older(backend) || backend->default_role ||
+	    custom_overflowed())
+		return false;
+	if (!fingerprint_is_fresh(&backend->blank) && !fingerprint_is_fresh(&session->captured))
+		return false;
+	if (!fingerprint_take(&now, backend))
+		return false;
+	if (fingerprint_matches(&now, &session->captured))
+		return true;
+	if (!fingerprint_matches(&now, &backend->blank))
+		return false;
+	forget_snapshot(session);
+	return true;
+}
+
+/*
+ * Returns what cannot be moved, or NULL. A fingerprint costs a round trip: it is taken once for what
+ * every session begins with, and for a session that has been moved before and will be again.
+ */
+static const char *capture(struct session *session)
+{
+	struct backend *backend = session->backend;
+	bool again = session->parked;
+	struct snapshot *snapshot;
+	const char *pin = snapshot_capture(backend, &snapshot);
+
+	if (pin)
+		return pin;
+	forget_snapshot(session);
+	session->parked = snapshot;
+	session->sets = false;
+	if (snapshot && again)
+		fingerprint_take(&session->captured, backend);
+	else if (!snapshot && !fingerprint_is_fresh(&backend->blank))
+		fingerprint_take(&backend->blank, backend);
+	return NULL;
+}
+
 bool session_park(struct session *session)
 {
-	struct snapshot *snapshot;
-
 	if (!is_quiescent(session))
 		return false;
 	const char *pin = find_pin(session);
@@ -989,15 +1041,11 @@ bool session_park(struct session *session)
 	leave_client(session);
 	backend_examine(session->backend);
 	session->pinned = find_pin(session);
-	if (!session->pinned)
-		session->pinned = snapshot_capture(session->backend, &snapshot);
-	if (session->pinned) {
+	if (!session->pinned && !is_as_captured(session))
+		session->pinned = capture(session);
+	if (session->pinned)
 		return_client(session);
-		return false;
-	}
-	snapshot_free(session->parked);
-	session->parked = snapshot;
-	return true;
+	return !session->pinned;
 }
 
 /* ---- Finish and reset ---- */
@@ -1005,8 +1053,8 @@ bool session_park(struct session *session)
 /* Everything that a fresh connection would not have. */
 static void forget_state(struct session *session)
 {
-	snapshot_free(session->parked);
-	session->parked = NULL;
+	forget_snapshot(session);
+	session->sets = false;
 	free(session->statuses);
 	session->statuses = NULL;
 	session_set_error(session, NULL);

@@ -6,6 +6,7 @@
 #define SESSION_H
 
 #include "descriptor.h"
+#include "fingerprint.h"
 #include "libpq.h"
 #include "target.h"
 
@@ -82,6 +83,7 @@ struct session {
 	uint64_t sent;  /* `used` at the last call that may have changed the server's side */
 	uint64_t asked; /* `sent` when the server was last asked what it holds */
 	struct snapshot *parked; /* server-side state to put back; NULL for none */
+	struct fingerprint captured; /* of `parked` */
 
 	/* Cancelling, the descriptor, and the wait for a backend of programs that do not block */
 	PGcancel *cancel; /* of the present backend; NULL unless the program has a PGcancel */
@@ -110,6 +112,7 @@ struct session {
 	bool descriptor_is_quiet;
 	bool awaiting;          /* in the pool's line of sessions */
 	bool called;            /* its turn has come: its descriptor was made readable */
+	bool sets;              /* has sent a SET since it was captured */
 	bool unnamed_statement; /* PQprepare(conn, "", ...) may still be executed */
 	bool has_events;        /* event procedures are registered with its backend */
 	bool resetting;         /* by libpq's own PQresetStart, for their sake */
@@ -164,13 +167,21 @@ enum call_kind {
 	CALL_ADD,     /* the same; the last error stays, with more added */
 };
 
+/* Two words, so that it lives in registers: see the cost of a wrapper in `make bench`. */
 struct call {
 	struct session *session;
-	void *mark;  /* NULL for a call inside another call on the same session */
-	bool visits; /* ... which is another thread's: for looking at what is there */
+	void *mark; /* NULL for a call inside another call on the same session; or SESSION_VISIT */
 };
 
-void session_enter_busy(struct call *call, enum call_kind kind);
+/* Another thread's call is running on the session: ours only looks at what is there. */
+#define SESSION_VISIT ((void *)2)
+
+static inline bool session_visits(const struct call *call)
+{
+	return call->mark == SESSION_VISIT;
+}
+
+struct call session_enter_busy(struct call call, enum call_kind kind);
 void session_prepare(struct session *session, enum call_kind kind);
 void session_left(struct session *session, bool holds);
 /*
@@ -186,7 +197,8 @@ extern uint64_t session_clock __attribute__((visibility("hidden")));
  * session->conn is what to call libpq with; it is never NULL except for CALL_OWN and CALL_STATE on
  * a detached session.
  */
-static inline struct call session_enter(const PGconn *conn, void *frame, enum call_kind kind)
+static inline __attribute__((always_inline)) struct call session_enter(
+    const PGconn *conn, void *frame, enum call_kind kind)
 {
 	struct call call = {.session = (struct session *)conn, .mark = session_mark(frame)};
 	struct session *session = call.session;
@@ -194,14 +206,15 @@ static inline struct call session_enter(const PGconn *conn, void *frame, enum ca
 
 	if (__builtin_expect(!__atomic_compare_exchange_n(&session->busy, &found, call.mark, false,
 				 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
-		0))
-		session_enter_busy(&call, kind);
-	if (__builtin_expect(call.visits, 0))
-		return call;
+		0)) {
+		call = session_enter_busy(call, kind);
+		if (session_visits(&call))
+			return call;
+	}
 	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
 	    __ATOMIC_RELAXED);
 	if (__builtin_expect(!session->ready ||
-				 (call.mark && __atomic_load_n(&session_awaited, __ATOMIC_RELAXED)),
+				 (__atomic_load_n(&session_awaited, __ATOMIC_RELAXED) && call.mark),
 		0))
 		session_prepare(session, kind);
 	if (kind >= CALL_SEND) {
@@ -215,25 +228,63 @@ static inline struct call session_enter(const PGconn *conn, void *frame, enum ca
 
 static inline void session_end_visit(struct call *call)
 {
-	if (call->visits)
+	if (session_visits(call)) {
 		__atomic_sub_fetch(&call->session->visitors, 1, __ATOMIC_SEQ_CST);
-	call->visits = false;
+		call->mark = NULL;
+	}
 }
 
 /*
  * The end of a call. Skipped when the call is left by longjmp: the next call then takes the mark
- * over.
+ * over. Who waits looks at `busy` after it has said so, we the other way round: neither may be late.
  */
-static inline void session_leave(struct call *call)
+static inline __attribute__((always_inline)) void session_leave(struct call *call)
 {
-	if (__builtin_expect(call->visits, 0))
+	struct session *session = call->session;
+
+	if (__builtin_expect((uintptr_t)call->mark <= (uintptr_t)SESSION_VISIT, 0)) {
 		session_end_visit(call);
-	if (!call->mark)
 		return;
-	bool holds = call->session->backend != NULL;
-	__atomic_store_n(&call->session->busy, NULL, __ATOMIC_RELEASE);
+	}
+	bool holds = session->backend != NULL;
+	__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
 	if (__builtin_expect(__atomic_load_n(&session_awaited, __ATOMIC_SEQ_CST), 0))
-		session_left(call->session, holds);
+		session_left(session, holds);
+}
+
+/*
+ * The same for a call that neither waits nor calls back, on a session that is attached while nobody
+ * waits for a backend: true when it is marked, false when it takes a session_enter. Nothing but a
+ * signal handler can come in between, so no scope has to be left in an orderly way. The place on
+ * the stack is where a frame pointer would point to.
+ */
+#define SESSION_LOOK(session_) \
+	session_begin_look(session_, (char *)__builtin_dwarf_cfa() - 2 * sizeof(void *))
+
+static inline __attribute__((always_inline)) void session_end_look(struct session *session)
+{
+	__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
+	if (__builtin_expect(__atomic_load_n(&session_awaited, __ATOMIC_SEQ_CST), 0))
+		session_left(session, true);
+}
+
+static inline __attribute__((always_inline)) bool session_begin_look(
+    struct session *session, void *frame)
+{
+	void *found = NULL;
+
+	if (__builtin_expect(!__atomic_compare_exchange_n(&session->busy, &found,
+				 session_mark(frame), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+		0))
+		return false;
+	if (__builtin_expect(
+		!session->ready || __atomic_load_n(&session_awaited, __ATOMIC_RELAXED), 0)) {
+		__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
+		return false;
+	}
+	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
+	    __ATOMIC_RELAXED);
+	return true;
 }
 
 /* Declares `session`, entered for the rest of the scope. */
@@ -244,9 +295,11 @@ static inline void session_leave(struct call *call)
 
 /* The first line of a wrapper: what is not a session goes straight through. */
 #define PASS_THROUGH(name, arguments) \
-	RESOLVE(); \
-	if (!is_session(conn)) \
+	if (__builtin_expect(!is_session(conn), 0)) \
 	return REAL(name) arguments
+
+/* REAL, in a wrapper that has a session: where there is one, libpq has been found. */
+#define KNOWN(name) (libpq_real.name)
 
 /*
  * Whether a call that makes a connection makes a session. Not when the object is off, nor when

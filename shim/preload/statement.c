@@ -203,11 +203,11 @@ static unsigned scan_set(const char *text, char before)
 	if (length && *skip_blank(name + length) != '.')
 		custom_intern(name, length);
 	else if (sets_hidden_custom(name))
-		return STATEMENT_SETS_UNKNOWN;
+		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
 	if ((before == '\'' || before == '$') && isspace((unsigned char)name[-1]) && *name &&
 	    strchr("%'$", *name))
-		return STATEMENT_SETS_UNKNOWN;
-	return 0;
+		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
+	return STATEMENT_SETS;
 }
 
 /* set_config('a.b', ...; the text stands behind set_config. */
@@ -220,14 +220,14 @@ static unsigned scan_set_config(const char *text)
 		return 0;
 	const char *name = skip_blank(text + 1);
 	if (*name++ != '\'')
-		return STATEMENT_SETS_UNKNOWN;
+		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
 	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				     "0123456789_.$");
 	if (name[length] != '\'' || *skip_blank(name + length + 1) != ',')
-		return STATEMENT_SETS_UNKNOWN;
+		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
 	if (length && custom_length(name) == length)
 		custom_intern(name, length);
-	return 0;
+	return STATEMENT_SETS;
 }
 
 /* SET seed = ..., as a statement: UPDATE t SET seed = ... is none. */
@@ -236,6 +236,14 @@ static bool sets_seed(const char *query)
 	const char *after = after_word(skip_blank(query), "set");
 
 	return after && after_word(name_to_set(after), "seed");
+}
+
+/* The SET of UPDATE, and of what may have one inside, is of columns. */
+static bool changes_rows(const char *query)
+{
+	static const char *const verbs[] = {"update", "insert", "merge", "with", NULL};
+
+	return after_any(skip_blank(query), verbs);
 }
 
 /* Whether one of the words that scan_word knows may begin so; most do not. */
@@ -287,7 +295,8 @@ unsigned statement_scan(const char *query)
 		/* A dollar may be the end of a quote: $$SET a.b = 1$$. */
 		inside_word = is_word(*byte) && *byte != '$';
 	}
-	return flags;
+	return flags & STATEMENT_SETS && changes_rows(query) ? flags & ~(unsigned)STATEMENT_SETS
+							     : flags;
 }
 
 void statement_sent(struct session *session, const char *query)
@@ -296,6 +305,7 @@ void statement_sent(struct session *session, const char *query)
 
 	if (!flags)
 		return;
+	session->sets |= (flags & STATEMENT_SETS) != 0;
 	if (flags & STATEMENT_UNLISTENS_ALL)
 		session->channels = 0;
 	if (flags & STATEMENT_UNLISTENS && session->channels > 0)
