@@ -33,9 +33,6 @@
 #define SESSIONS_PER_GROWTH 256
 #define QUARANTINE 1024
 
-/* How long a session keeps its backend from call to call while others wait for one. */
-#define SLICE_MS 10
-
 /* How long a call waits for another thread's call on the same session, which libpq forbids it to. */
 #define OTHERS_CALL_MS 1000
 
@@ -313,6 +310,12 @@ static void remove_client(const struct session *session, struct backend *backend
 		REAL(PQsetnonblocking)(backend->conn, 0);
 }
 
+static void begin_share(struct session *session)
+{
+	__atomic_store_n(&session->attached_ms, process_clock_ms(), __ATOMIC_RELAXED);
+	__atomic_store_n(&session->attached_by, session_thread, __ATOMIC_RELAXED);
+}
+
 static void adopt_connection(struct session *session)
 {
 	session->identity = target_identify(session->target, session->conn);
@@ -342,7 +345,7 @@ static void session_attach(struct session *session, struct backend *backend)
 	__atomic_store_n(&session->conn, backend->conn, __ATOMIC_SEQ_CST);
 	session->owner = process_id();
 	session->dirty = false;
-	session->attached_ms = process_clock_ms();
+	begin_share(session);
 	session_apply_client(session, backend->conn);
 	pool_hold(backend, session);
 	adopt_connection(session);
@@ -585,10 +588,15 @@ void session_left(struct session *session, bool holds)
 	NO_CANCEL();
 	if (settings()->park_always)
 		park_between_calls(session);
-	/* One that waits itself has nothing to tell; with one thread only, what holds still does. */
-	if (holds &&
-	    (process_has_threads() ||
-		(session->backend && REAL(PQtransactionStatus)(session->conn) != PQTRANS_ACTIVE)))
+	/*
+	 * One that waits itself has nothing to tell; with one thread only, what holds still does. With
+	 * more, who waits looks by itself until the share is over.
+	 */
+	if (!holds)
+		return;
+	if (process_has_threads()
+		? !session_has_time(session, process_clock_ms())
+		: session->backend && REAL(PQtransactionStatus)(session->conn) != PQTRANS_ACTIVE)
 		pool_wake();
 }
 
@@ -619,9 +627,9 @@ static bool yield(struct session *session)
 	bool clean = session_is_clean(session);
 
 	if (!session->backend || session->owner != process_id() ||
-	    process_clock_ms() - session->attached_ms < SLICE_MS)
+	    session_has_time(session, process_clock_ms()))
 		return false;
-	session->attached_ms = process_clock_ms();
+	begin_share(session);
 	if (!session_park(session))
 		return false;
 	pool_release(session_detach(session), !clean);

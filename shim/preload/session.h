@@ -41,6 +41,9 @@ struct client_settings {
 	bool any; /* whether there is anything to put on a backend at all */
 };
 
+/* How long a session keeps its backend from call to call while others wait for one. */
+#define SESSION_SLICE_MS 20
+
 /* Bytes at the start of libpq's PGcancel, with the address, pid and key that it holds. */
 #define CANCEL_IMAGE 160
 
@@ -53,7 +56,8 @@ struct session {
 			uint64_t used;           /* when last used, in uses of any session */
 			bool ready; /* attached and nothing special: calls go straight through */
 			bool dirty; /* used since it was attached */
-			int64_t attached_ms; /* when the present attachment began */
+			int64_t attached_ms; /* when the present attachment, or its share, began */
+			uintptr_t attached_by; /* the number of the thread that used it first */
 		};
 		/* Of a SESSION_CANCEL: ruby-pg looks for the pid and key in there. */
 		char cancel_image[CANCEL_IMAGE];
@@ -82,7 +86,7 @@ struct session {
 	const char *pinned_for_good;
 	uint64_t sent;  /* `used` at the last call that may have changed the server's side */
 	uint64_t asked; /* `sent` when the server was last asked what it holds */
-	struct snapshot *parked; /* server-side state to put back; NULL for none */
+	struct snapshot *parked;     /* server-side state to put back; NULL for none */
 	struct fingerprint captured; /* of `parked` */
 
 	/* Cancelling, the descriptor, and the wait for a backend of programs that do not block */
@@ -143,6 +147,12 @@ static inline void *session_mark(const void *frame)
 static inline uintptr_t session_frame_of(const void *mark)
 {
 	return (uintptr_t)mark & (((uintptr_t)1 << THREAD_SHIFT) - 1);
+}
+
+/* Whether its share of a backend, while others wait, is not over yet. Any thread. */
+static inline bool session_has_time(const struct session *session, int64_t now_ms)
+{
+	return now_ms - __atomic_load_n(&session->attached_ms, __ATOMIC_RELAXED) < SESSION_SLICE_MS;
 }
 
 /* The reserved range: written once, before the first session is handed out. */
