@@ -98,10 +98,12 @@ static const char *skip_blank(const char *text)
 }
 
 /* If the text begins with the word (in lower case), what follows it; else NULL. */
-static const char *after_word(const char *text, const char *word)
+static inline const char *after_word(const char *text, const char *word)
 {
+	/* Mostly it does not even begin alike, and this is asked of every statement. */
+	if ((text[0] | 0x20) != word[0])
+		return NULL;
 	size_t length = strlen(word);
-
 	if (strncasecmp(text, word, length) != 0 || is_word(text[length]))
 		return NULL;
 	return skip_blank(text + length);
@@ -249,11 +251,11 @@ static bool changes_rows(const char *query)
 /* Whether one of the words that scan_word knows may begin so; most do not. */
 static bool may_matter(const char *word)
 {
-	static const char beginnings[][3] = {"se", "pg", "db", "li", "un", "di", "lo"};
+	static const char beginnings[][4] = {"set", "pg_", "dbl", "lis", "unl", "dis", "loa"};
 
 	for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
 		if ((word[0] | 0x20) == beginnings[i][0] && (word[1] | 0x20) == beginnings[i][1])
-			return true;
+			return word[2] == '_' || (word[2] | 0x20) == beginnings[i][2];
 	return false;
 }
 
