@@ -5,6 +5,7 @@ package Bench::Server;
 use strict;
 use warnings;
 
+use Bench::Process qw(start_process);
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Temp ();
@@ -21,16 +22,7 @@ sub start
 {
 	my ($class, @options) = @_;
 	my @wait = ($^X, '-e', '$| = 1; print "$_=$ENV{$_}\n" for grep { /^(?:PG|CLUSTER)/ } keys %ENV; print "\n"; <STDIN>');
-	pipe my $read_end, my $lifeline or die "pipe: $!\n";
-	pipe my $told, my $tell or die "pipe: $!\n";
-	my $pid = fork // die "fork: $!\n";
-	if (!$pid) {
-		close $lifeline;
-		open STDIN, '<&', $read_end or POSIX::_exit(126);
-		open STDOUT, '>&', $tell or POSIX::_exit(126);
-		exec "$scripts/cluster", @quiet, @options, '--', @wait or POSIX::_exit(127);
-	}
-	close $tell;
+	my ($pid, $lifeline, $told) = start_process({}, undef, "$scripts/cluster", @quiet, @options, '--', @wait);
 	my $self = bless { pid => $pid, lifeline => $lifeline, environment => {} }, $class;
 	while (defined(my $line = readline $told)) {
 		return $self if $line eq "\n";

@@ -5,8 +5,8 @@ package Bench::Worker;
 use strict;
 use warnings;
 
+use Bench::Process qw(start_process);
 use File::Temp ();
-use IO::Handle;
 use POSIX ();
 
 my $patience = 300; # seconds without an answer, after which something is wrong
@@ -16,18 +16,7 @@ sub start
 {
 	my ($class, $environment, @command) = @_;
 	my $complaints = File::Temp->new;
-	pipe my $read_line, my $in or die "pipe: $!\n";
-	pipe my $out, my $write_answer or die "pipe: $!\n";
-	my $pid = fork // die "fork: $!\n";
-	if (!$pid) {
-		close $in;
-		open STDIN, '<&', $read_line or POSIX::_exit(126);
-		open STDOUT, '>&', $write_answer or POSIX::_exit(126);
-		open STDERR, '>&', $complaints or POSIX::_exit(126);
-		@ENV{ keys %$environment } = values %$environment;
-		exec @command or POSIX::_exit(127);
-	}
-	$in->autoflush(1);
+	my ($pid, $in, $out) = start_process($environment, $complaints, @command);
 	my $self = bless { pid => $pid, in => $in, out => $out, complaints => $complaints, name => "@command" }, $class;
 	$self->_read eq 'ready' or $self->_fail('is not ready');
 	return $self;

@@ -4,8 +4,8 @@
  * machine disturbs all of them alike.
  *
  * usage: bench WORKLOAD [ARGUMENTS]
- *        for MS       do it for so many milliseconds
- *        times N      do it so often
+ *        for MS       do it for so many milliseconds, and tell what most of them took
+ *        times N      do it so often, and tell what one took on average
  * Prints "ready" first, then for each line nanoseconds per operation. Ends with stdin.
  */
 #include "bench.h"
@@ -88,18 +88,39 @@ static double run_times(const struct workload *workload, long times)
 	return (double)(bench_clock_ns() - began - paused_ns) / (double)times;
 }
 
+static int compare(const void *one, const void *other)
+{
+	long long difference = *(const long long *)one - *(const long long *)other;
+
+	return difference < 0 ? -1 : difference > 0;
+}
+
+/* The mean of the middle half: what else runs on the machine makes some operations much longer. */
+static double middle(long long *took, long count)
+{
+	long from = count / 4, to = count - from;
+	double sum = 0;
+
+	qsort(took, (size_t)count, sizeof *took, compare);
+	for (long i = from; i < to; i++)
+		sum += (double)took[i];
+	return sum / (double)(to - from);
+}
+
 static double run_for(const struct workload *workload, long milliseconds)
 {
+	static long long took[1 << 16];
 	long long began = bench_clock_ns(), until = began + milliseconds * 1000000LL, now;
 	long done = 0;
 
-	paused_ns = 0;
 	do {
+		paused_ns = 0;
 		workload->run(1);
-		done++;
 		now = bench_clock_ns();
-	} while (now < until);
-	return (double)(now - began - paused_ns) / (double)done;
+		took[done++] = now - began - paused_ns;
+		began = now;
+	} while (now < until && done < (long)(sizeof took / sizeof *took));
+	return middle(took, done);
 }
 
 int main(int argc, char **argv)
