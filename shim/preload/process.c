@@ -1,12 +1,14 @@
 /*
- * The process around us. Owns the exit handler, the check for a fork, and when a thread of it may be
- * cancelled. At exit everything is closed, and one line is said if there is anything worth telling.
+ * The process around us. Owns the exit handler, what is done around a fork, and when a thread of it
+ * may be cancelled. At exit everything is closed, and one line is said if there is anything worth telling.
  */
 #include "process.h"
+#include "lock.h"
 #include "pool.h"
 #include "say.h"
 #include "session.h"
 #include "settings.h"
+#include "share.h"
 #include "trace.h"
 
 #include <errno.h>
@@ -90,19 +92,75 @@ bool process_has_threads(void)
 	return !__libc_single_threaded;
 }
 
+/* ---- Forks ---- */
+
+static bool locks_taken; /* under all of them */
+
+/*
+ * Where there is another thread, it may hold a lock, which would never be released in the child.
+ * Where there is none, we may be in a signal handler that has interrupted ourselves.
+ */
+static void before_fork(void)
+{
+	bool threads = process_has_threads();
+
+	if (threads) {
+		lock_take_all();
+		locks_taken = true;
+	}
+	pool_before_fork();
+	share_expect();
+}
+
+static void after_fork(void)
+{
+	if (!locks_taken)
+		return;
+	locks_taken = false;
+	lock_release_all();
+}
+
+static void forget_inherited(void)
+{
+	locks_taken = false;
+	lock_renew_all();
+	session_forget_inherited();
+	pool_forget_inherited();
+	trace_forget_inherited();
+}
+
+static void in_forked_child(void)
+{
+	/* Most programs that we are loaded into never connect: not even a system call for them. */
+	if (first != 0)
+		owner = process_id();
+	if (first != 0 || locks_taken)
+		forget_inherited();
+	share_join();
+}
+
 void process_notice_fork(void)
 {
 	pid_t now = process_id();
-
 	pid_t before = __atomic_load_n(&owner, __ATOMIC_RELAXED);
 
-	if (before != 0 && before != now) {
-		pool_forget_inherited();
-		session_forget_counts();
-	}
-	if (before != now)
-		__atomic_store_n(&owner, now, __ATOMIC_RELAXED);
+	if (before == now)
+		return;
+	__atomic_store_n(&owner, now, __ATOMIC_RELAXED);
+	if (before != 0)
+		forget_inherited();
 }
+
+/*
+ * At load, before the program can register a handler: theirs take their locks before ours, as their
+ * code does that calls us with them held.
+ */
+__attribute__((constructor)) static void at_load(void)
+{
+	pthread_atfork(before_fork, after_fork, in_forked_child);
+}
+
+/* ---- Exit ---- */
 
 /* A trace says it better. */
 static void say_what_happened(void)
