@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/single_threaded.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,9 +88,19 @@ void process_allow_cancel(const int *state)
 	pthread_setcancelstate(*state, &ours);
 }
 
+static bool may_be_alone; /* forked from a process with threads, which libc takes for ours */
+
 bool process_has_threads(void)
 {
-	return !__libc_single_threaded;
+	struct stat tasks;
+
+	if (__libc_single_threaded)
+		return false;
+	/* A link for each thread, beside "." and "..". */
+	if (may_be_alone && stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3)
+		return false;
+	may_be_alone = false;
+	return true;
 }
 
 /* ---- Forks ---- */
@@ -123,6 +134,7 @@ static void after_fork(void)
 static void forget_inherited(void)
 {
 	locks_taken = false;
+	may_be_alone = true;
 	lock_renew_all();
 	session_forget_inherited();
 	pool_forget_inherited();
