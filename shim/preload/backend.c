@@ -5,6 +5,7 @@
  */
 #include "backend.h"
 #include "lock.h"
+#include "openssl.h"
 #include "pool.h"
 #include "process.h"
 #include "say.h"
@@ -109,6 +110,7 @@ bool backend_is_older(const struct backend *backend)
 
 static void begin(struct backend *backend, struct target *target)
 {
+	openssl_prepare();
 	backend->target = target_hold(target);
 	backend->generation = pool_generation();
 	backend->examined = backend->never_reset = backend->default_role = false;
@@ -157,7 +159,7 @@ void backend_started(struct backend *backend)
 	learn_defaults(backend->conn);
 	remember_socket(backend);
 	target_succeeded(backend->target, backend->conn);
-	process_first_backend();
+	process_has_backend(REAL(PQsslInUse)(backend->conn));
 	if (!backend->connected)
 		trace_backend(true);
 	backend->connected = true;

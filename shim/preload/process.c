@@ -4,6 +4,7 @@
  */
 #include "process.h"
 #include "lock.h"
+#include "openssl.h"
 #include "pool.h"
 #include "say.h"
 #include "session.h"
@@ -192,16 +193,30 @@ static void say_what_happened(void)
 }
 
 /*
- * Runs before OpenSSL's exit handler, which was registered earlier; but also before those that the
- * program registered earlier, which may still use their connections. A forked child has nothing of
- * its own to close, unless it connected.
+ * Whether there may be something of its own to close: a forked child has nothing, unless it
+ * connected. One of vfork, which shares our memory, is known by its id alone.
+ */
+static bool has_backends(void)
+{
+	return owner != 0 && owner == getpid();
+}
+
+static void close_encrypted(void)
+{
+	if (has_backends())
+		pool_close_all(true);
+}
+
+/*
+ * Where OpenSSL does not tell of its end, encrypted connections are closed here: before its exit
+ * handler, which was registered earlier, but also before those that the program registered earlier.
  */
 static void at_exit(int status, void *unused)
 {
 	(void)unused;
 	exit_status = status;
-	if (owner == process_id())
-		pool_close_all(true);
+	if (!openssl_tells())
+		close_encrypted();
 }
 
 static void register_handler(void)
@@ -209,11 +224,13 @@ static void register_handler(void)
 	on_exit(at_exit, NULL);
 }
 
-void process_first_backend(void)
+void process_has_backend(bool encrypted)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, register_handler);
+	if (encrypted)
+		openssl_before_cleanup(close_encrypted);
 }
 
 static unsigned long count_failing(void)
@@ -243,9 +260,10 @@ __attribute__((destructor)) static void at_unload(void)
 {
 	/* Most programs that we are loaded into never connect: not even a system call for them. */
 	trace_exit();
-	if (owner == 0 || owner != process_id())
+	if (!has_backends())
 		return;
 	say_what_happened();
 	pool_close_all(false);
+	openssl_end();
 	fail_the_run();
 }
