@@ -3,14 +3,17 @@
  * first connect, in the destructors of static objects that were made before and after it, and in a
  * destructor function. Says what each of them gets.
  *
- * usage: last_words CONNECTIONS return|exit|thread|wait [finish]
+ * usage: last_words CONNECTIONS return|exit|thread|wait [finish|openssl]
  *   thread  another thread calls exit
  *   wait    other threads ask for connections all the time
  *   finish  the last of them finishes all connections
+ *   openssl the program itself has used OpenSSL before all that
  */
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <dlfcn.h>
 #include <libpq-fe.h>
 #include <string>
 #include <thread>
@@ -83,10 +86,21 @@ static void end(const std::string &way)
 	}
 }
 
+/* It has come with libpq. */
+static void use_openssl()
+{
+	void *init = dlsym(RTLD_DEFAULT, "OPENSSL_init_crypto");
+
+	if (init)
+		reinterpret_cast<int (*)(uint64_t, const void *)>(init)(0, nullptr);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 3)
 		return 2;
+	if (argc > 3 && std::strcmp(argv[3], "openssl") == 0)
+		use_openssl();
 	finishes = argc > 3 && std::strcmp(argv[3], "finish") == 0;
 	std::atexit([] { use("exit handler, registered before"); });
 	conns = new std::vector<PGconn *>;
