@@ -5,7 +5,7 @@
  *
  * usage: last_words CONNECTIONS return|exit|thread|wait [finish|openssl]
  *   thread  another thread calls exit
- *   wait    other threads ask for connections all the time
+ *   wait    all are in a transaction, and other threads ask for connections
  *   finish  the last of them finishes all connections
  *   openssl the program itself has used OpenSSL before all that
  */
@@ -80,6 +80,8 @@ static void end(const std::string &way)
 	if (way == "thread")
 		std::thread([] { std::exit(42); }).join();
 	if (way == "wait") {
+		for (PGconn *conn : *conns)
+			PQclear(PQexec(conn, "BEGIN"));
 		for (int i = 0; i < 4; i++)
 			std::thread(ask_all_the_time).detach();
 		std::this_thread::sleep_for(std::chrono::milliseconds(200));
