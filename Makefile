@@ -20,6 +20,7 @@ COMMAND_OBJECTS = $(patsubst shim/command/%.c,$(BUILD)/command/%.o,$(wildcard sh
 COMMAND_LIBRARIES = -ldw -lelf -ljson-c
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 SUBJECTS = $(patsubst tests/subjects/%.c,$(BUILD)/tests/subjects/%,$(wildcard tests/subjects/*.c)) \
+	$(patsubst tests/subjects/%.cpp,$(BUILD)/tests/subjects/%,$(wildcard tests/subjects/*.cpp)) \
 	$(patsubst tests/subjects/preloads/%.c,$(BUILD)/tests/subjects/lib%.so,$(wildcard tests/subjects/preloads/*.c)) \
 	$(BUILD)/tests/subjects/legacy $(BUILD)/tests/subjects/steps $(BUILD)/tests/subjects/bench \
 	$(patsubst tests/subjects/corpus/%.c,$(BUILD)/tests/subjects/corpus/%,$(wildcard tests/subjects/corpus/*.c)) \
@@ -68,6 +69,10 @@ $(BUILD)/tests/subjects/bench: $(wildcard tests/subjects/bench/*.[ch]) $(BUILD)/
 $(BUILD)/tests/subjects/steps: $(wildcard tests/subjects/steps/*.[ch]) include/pqleash.h $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) -Iinclude -isystem $(LIBPQ_INCLUDE) -o $@ $(filter %.c,$^) -L$(LIBPQ_LIBDIR) -lpq
+
+$(BUILD)/tests/subjects/%: tests/subjects/%.cpp $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 -Wall -Wextra -Wshadow $(CFLAGS) -isystem $(LIBPQ_INCLUDE) -pthread -o $@ $< -L$(LIBPQ_LIBDIR) -lpq
 
 $(BUILD)/tests/subjects/drivers/%: tests/subjects/drivers/%.cpp $(BUILD)/flags
 	@mkdir -p $(@D)

@@ -4,6 +4,8 @@
  * of sessions' state.
  */
 #include "backend.h"
+#include "lock.h"
+#include "openssl.h"
 #include "pool.h"
 #include "process.h"
 #include "say.h"
@@ -15,10 +17,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct backend_defaults defaults;
@@ -48,14 +50,13 @@ PGresult *backend_query(struct backend *backend, const char *query)
 /* libpq's own functions, which the first caller of PQsetNoticeReceiver expects as the old ones. */
 static void learn_defaults(PGconn *conn)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_DEFAULTS);
 	if (!defaults.receiver) {
 		defaults.processor = REAL(PQsetNoticeProcessor)(conn, NULL, NULL);
 		defaults.receiver = REAL(PQsetNoticeReceiver)(conn, NULL, NULL);
 	}
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_DEFAULTS);
 }
 
 /*
@@ -109,6 +110,7 @@ bool backend_is_older(const struct backend *backend)
 
 static void begin(struct backend *backend, struct target *target)
 {
+	openssl_prepare();
 	backend->target = target_hold(target);
 	backend->generation = pool_generation();
 	backend->examined = backend->never_reset = backend->default_role = false;
@@ -117,6 +119,18 @@ static void begin(struct backend *backend, struct target *target)
 	backend->stain_count = 0;
 	backend->has_temporary = false;
 	backend->blank.taken = false;
+}
+
+static void remember_socket(struct backend *backend)
+{
+	int descriptor = REAL(PQsocket)(backend->conn);
+	struct stat file;
+
+	if (descriptor < 0 || fstat(descriptor, &file) != 0)
+		return;
+	backend->device = file.st_dev;
+	backend->inode = file.st_ino;
+	backend->descriptor = descriptor;
 }
 
 bool backend_open(struct backend *backend, struct target *target)
@@ -145,8 +159,9 @@ bool backend_start(struct backend *backend, struct target *target)
 void backend_started(struct backend *backend)
 {
 	learn_defaults(backend->conn);
+	remember_socket(backend);
 	target_succeeded(backend->target, backend->conn);
-	process_first_backend();
+	process_has_backend(REAL(PQsslInUse)(backend->conn));
 	if (!backend->connected)
 		trace_backend(true);
 	backend->connected = true;
@@ -184,6 +199,7 @@ void backend_let_go(struct backend *backend)
 	if (backend->conn) {
 		int descriptor = REAL(PQsocket)(backend->conn);
 
+		backend->descriptor = -1;
 		if (descriptor >= 0)
 			backend->ending = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
 		REAL(PQfinish)(backend->conn);
@@ -246,14 +262,18 @@ void backend_sever(struct backend *backend)
 
 void backend_abandon(struct backend *backend)
 {
+	int saved_errno = errno;
+	struct stat now;
+
 	/*
 	 * The connection's memory is left: freeing it through libpq would talk to the parent's
 	 * server process.
 	 */
-	int descriptor = REAL(PQsocket)(backend->conn);
-
-	if (descriptor >= 0)
-		close(descriptor);
+	if (backend->descriptor >= 0 && fstat(backend->descriptor, &now) == 0 &&
+	    now.st_dev == backend->device && now.st_ino == backend->inode)
+		close(backend->descriptor);
+	backend->descriptor = -1;
+	errno = saved_errno;
 }
 
 /* End what a session left open; false when the connection is in no state to be reused. */
@@ -352,7 +372,7 @@ static bool find_stains(struct backend *backend)
 }
 
 /* Nothing may come unasked from an idle server, except its last words. */
-static bool is_quiet(struct backend *backend)
+bool backend_is_quiet(const struct backend *backend)
 {
 	struct pollfd wanted = {.fd = REAL(PQsocket)(backend->conn), .events = POLLIN};
 
@@ -366,7 +386,7 @@ bool backend_settle(struct backend *backend)
 	backend->reset_pending = false;
 	if (was_reset && !read_reset(backend))
 		return false;
-	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || !is_quiet(backend))
+	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || !backend_is_quiet(backend))
 		return false;
 	backend_examine(backend);
 	if (custom_overflowed() || backend->never_reset || backend->default_role)

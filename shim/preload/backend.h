@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct session;
 
@@ -30,16 +31,20 @@ struct backend {
 	uint64_t idle_since;     /* in the pool's own count of releases */
 	int ending;              /* watches for the server's end; -1 for nothing to watch */
 	int64_t ends_ms;         /* when no more is waited for that */
-	bool connected;          /* the trace has been told so */
-	bool reset_pending;      /* DISCARD ALL was sent and not read yet */
-	bool tracing;            /* libpq writes what it exchanges to a file of the program */
-	bool unshared;           /* known by its pid, or changed beyond reset: for nobody else */
-	bool examined;           /* what only needs to be asked once has been asked */
-	bool never_reset;        /* what its sessions change cannot be known, nor reset */
-	bool default_role;       /* the login has one, which DISCARD ALL does not give back */
-	bool has_temporary;      /* its sessions have had temporary objects */
+	int descriptor;          /* libpq's socket, as it was opened; -1 while that is not known */
+	dev_t device; /* ... to know it from a file of the program's that has its number */
+	ino_t inode;
+	pid_t *share;       /* what was forked since it was attached has it, too: see share.h */
+	bool connected;     /* the trace has been told so */
+	bool reset_pending; /* DISCARD ALL was sent and not read yet */
+	bool tracing;       /* libpq writes what it exchanges to a file of the program */
+	bool unshared;      /* known by its pid, or changed beyond reset: for nobody else */
+	bool examined;      /* what only needs to be asked once has been asked */
+	bool never_reset;   /* what its sessions change cannot be known, nor reset */
+	bool default_role;  /* the login has one, which DISCARD ALL does not give back */
+	bool has_temporary; /* its sessions have had temporary objects */
 	struct fingerprint blank; /* of a session that has changed nothing */
-	uint64_t generation;     /* of what a new connection sees: see pool_login_changed */
+	uint64_t generation;      /* of what a new connection sees: see pool_login_changed */
 	size_t stain_count;
 	const char *stains[MOST_CUSTOM_SETTINGS]; /* settings that DISCARD ALL could not remove */
 };
@@ -106,6 +111,9 @@ bool backend_settle(struct backend *backend);
  */
 bool backend_refused_for_room(const char *message);
 
+/* Whether the server has said nothing that was not read yet. */
+bool backend_is_quiet(const struct backend *backend);
+
 /* Run a query of our own; no notice of it reaches the program. The caller clears the result. */
 PGresult *backend_query(struct backend *backend, const char *query);
 
@@ -120,7 +128,7 @@ const struct backend_defaults *backend_defaults(void);
 /* Keep the program's notice functions away while we talk to the server. */
 void backend_hush(struct backend *backend);
 
-/* Close a connection that was inherited over fork, without a word to the server. */
+/* In a child: close its copy of an inherited socket, without a word to the server. */
 void backend_abandon(struct backend *backend);
 
 #endif

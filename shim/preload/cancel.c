@@ -92,6 +92,8 @@ static int cancel_now(struct session *session, char *errbuf, int errbufsize)
 
 	if (errbufsize > 0)
 		errbuf[0] = '\0';
+	if (session_was_moved(session))
+		return 1;
 	__atomic_add_fetch(&session->visitors, 1, __ATOMIC_SEQ_CST);
 	PGcancel *real = __atomic_load_n(&session->cancel, __ATOMIC_SEQ_CST);
 	if (!real) {
@@ -121,6 +123,8 @@ int wrap_PQrequestCancel(PGconn *conn)
 	if (!is_session(conn))
 		return REAL(PQrequestCancel)(conn);
 	SESSION_CALL(conn, CALL_STATE);
+	if (session_was_moved(session))
+		return 1;
 	__atomic_store_n(&session->cancel_kept, true, __ATOMIC_SEQ_CST);
 	PGconn *real = __atomic_load_n(&session->conn, __ATOMIC_SEQ_CST);
 	return real ? REAL(PQrequestCancel)(real) : 1;

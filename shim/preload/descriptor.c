@@ -10,6 +10,7 @@
  */
 #include "descriptor.h"
 #include "epoll.h"
+#include "lock.h"
 #include "pool.h"
 #include "process.h"
 #include "say.h"
@@ -20,7 +21,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -38,7 +38,6 @@ struct registration {
 	struct epoll_event event;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct session **owners; /* by descriptor; address space, until it is used */
 
 static struct session **owner_of(int descriptor)
@@ -173,12 +172,12 @@ int descriptor_of(struct session *session)
 	int known = __atomic_load_n(&session->descriptor, __ATOMIC_ACQUIRE);
 	if (known >= 0)
 		return known;
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_DESCRIPTORS);
 	if (session->descriptor < 0) {
 		remember(session, real >= 0 ? fcntl(real, F_DUPFD_CLOEXEC, 3) : quiet_socket());
 		session->descriptor_is_quiet = real < 0;
 	}
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_DESCRIPTORS);
 	pool_still_awaited(session);
 	return session->descriptor;
 }
@@ -224,7 +223,7 @@ void descriptor_follow(struct session *session)
 {
 	int saved_errno = errno, real = session->conn ? REAL(PQsocket)(session->conn) : -1;
 
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_DESCRIPTORS);
 	if (is_ours(session)) {
 		int stand_in = real < 0 ? quiet_socket() : -1;
 
@@ -237,7 +236,7 @@ void descriptor_follow(struct session *session)
 		if (stand_in >= 0)
 			close(stand_in);
 	}
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_DESCRIPTORS);
 	errno = saved_errno;
 }
 
@@ -245,7 +244,7 @@ void descriptor_await(struct session *session, long within_ms)
 {
 	int saved_errno = errno;
 
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_DESCRIPTORS);
 	if (is_ours(session) && !(session->descriptor_waits && !is_readable(session->descriptor))) {
 		int stand_in = waiting_socket(within_ms > 0 ? within_ms : 1);
 
@@ -259,7 +258,7 @@ void descriptor_await(struct session *session, long within_ms)
 		} else
 			say_debug("no socket to wait on: %s", strerror(errno));
 	}
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_DESCRIPTORS);
 	errno = saved_errno;
 }
 
@@ -267,10 +266,10 @@ void descriptor_wake(struct session *session)
 {
 	int saved_errno = errno;
 
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_DESCRIPTORS);
 	if (session->descriptor_waits && is_ours(session))
 		wake_socket(session->descriptor);
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_DESCRIPTORS);
 	errno = saved_errno;
 }
 
@@ -294,7 +293,7 @@ static void forget_registrations(struct session *session)
 void descriptor_end(struct session *session)
 {
 	if (session->descriptor >= 0) {
-		pthread_mutex_lock(&lock);
+		lock_take(LOCK_DESCRIPTORS);
 		bool ours = is_ours(session);
 		/*
 		 * Closing libpq's socket ends its registrations; ours is one of several on the
@@ -306,7 +305,7 @@ void descriptor_end(struct session *session)
 		struct session **owner = owner_of(session->descriptor);
 		if (owner && *owner == session)
 			*owner = NULL;
-		pthread_mutex_unlock(&lock);
+		lock_release(LOCK_DESCRIPTORS);
 		if (ours)
 			close(session->descriptor);
 	}
@@ -349,12 +348,12 @@ void descriptor_registered(
 
 	if (!owner || !__atomic_load_n(owner, __ATOMIC_RELAXED))
 		return;
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_DESCRIPTORS);
 	struct session *session = *owner;
 	if (session && is_ours(session)) {
 		forget_registration(session, epoll);
 		if (operation != EPOLL_CTL_DEL && event)
 			add_registration(session, epoll, event);
 	}
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_DESCRIPTORS);
 }

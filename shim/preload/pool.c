@@ -5,11 +5,13 @@
  */
 #include "pool.h"
 #include "descriptor.h"
+#include "lock.h"
 #include "park.h"
 #include "process.h"
 #include "say.h"
 #include "session.h"
 #include "settings.h"
+#include "share.h"
 #include "text.h"
 #include "trace.h"
 
@@ -19,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* How long a refusal for want of room is taken for the server's last word. */
 #define REFUSAL_HOLDS_MS 30000
@@ -26,7 +29,9 @@
 /* How long a session that was told to come for a backend is expected. */
 #define SIGN_HOLDS_MS 20
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Nothing tells when a forked child has ended: it is looked for. */
+#define LOOK_AGAIN_MS 10
+
 static pthread_cond_t changed;
 static pthread_once_t changed_once = PTHREAD_ONCE_INIT;
 
@@ -36,6 +41,7 @@ static uint64_t releases, generation, wakes;
 static long lowered_limit = LONG_MAX, lowered_timeout_ms = LONG_MAX;
 static long refused_limit;
 static int64_t refused_until_ms;
+static bool closed_for_good; /* the process ends */
 
 /*
  * When the clock of uses stood where, so that "not used for a pool timeout" can be told without
@@ -73,12 +79,12 @@ static void make_condition(void)
 static void lock_pool(void)
 {
 	pthread_once(&changed_once, make_condition);
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_POOL);
 }
 
 static void unlock_pool(void)
 {
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_POOL);
 }
 
 static long smaller(long one, long other)
@@ -106,7 +112,7 @@ void pool_lower_timeout(long timeout_ms)
 /* Under the lock. */
 static unsigned long limit_now(void)
 {
-	long limit = smaller(settings()->limit, lowered_limit);
+	long limit = closed_for_good ? 0 : smaller(settings()->limit, lowered_limit);
 
 	if (refused_limit > 0 && process_clock_ms() < refused_until_ms)
 		limit = smaller(limit, refused_limit);
@@ -134,8 +140,11 @@ static void remove_place(struct backend *backend)
 {
 	struct backend **link = &backends;
 
-	while (*link != backend)
+	while (*link && *link != backend)
 		link = &(*link)->next;
+	/* A fork in the middle of a call: in the child, what that call had taken is forgotten. */
+	if (!*link)
+		return;
 	*link = backend->next;
 	count--;
 	free(backend);
@@ -158,7 +167,7 @@ static struct backend *take_room(void)
 
 	if (!backend)
 		return NULL;
-	backend->ending = -1;
+	backend->ending = backend->descriptor = -1;
 	backend->number = ++last_number;
 	backend->next = backends;
 	backends = backend;
@@ -344,7 +353,7 @@ static void take_turn(void)
 		*last_turn = &turn;
 		last_turn = &turn.next;
 		while (!turn.come)
-			pthread_cond_wait(&turn.mine, &lock);
+			lock_wait(LOCK_POOL, &turn.mine, NULL);
 		pthread_cond_destroy(&turn.mine);
 	}
 	/* NOLINTNEXTLINE(clang-analyzer-core.StackAddressEscape): end_turn has taken it off */
@@ -422,7 +431,7 @@ static bool wait_for_release(struct wait *wait)
 		struct timespec until = next_look(wait);
 
 		while (outcome == 0 && wakes == wait->seen)
-			outcome = pthread_cond_timedwait(&changed, &lock, &until);
+			outcome = lock_wait(LOCK_POOL, &changed, &until);
 	}
 	wait->seen = wakes;
 	unlock_pool();
@@ -456,6 +465,21 @@ static bool wait_for_ending(int64_t deadline_ms)
 	ending->state = BACKEND_ENDING;
 	unlock_pool();
 	return ended;
+}
+
+/* A forked child may be done soon with what it uses: true for one more round. */
+static bool wait_for_child(int64_t deadline_ms)
+{
+	bool used = false;
+
+	lock_pool();
+	for (struct backend *backend = backends; backend && !used; backend = backend->next)
+		used = backend->state == BACKEND_HELD && share_is_used(backend->share);
+	unlock_pool();
+	if (!used || process_clock_ms() >= deadline_ms)
+		return false;
+	nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_MS * 1000000}, NULL);
+	return true;
 }
 
 void pool_await(struct session *session)
@@ -563,7 +587,7 @@ static int reclaim_rank(const struct backend *backend)
 	PGTransactionStatusType status = REAL(PQtransactionStatus)(backend->conn);
 
 	if (settings()->reclaim == RECLAIM_NEVER || status == PQTRANS_ACTIVE ||
-	    status == PQTRANS_UNKNOWN)
+	    status == PQTRANS_UNKNOWN || share_is_used(backend->share))
 		return -1;
 	if (backend->session->suite_ended)
 		return 0;
@@ -623,6 +647,8 @@ static const char *why_held(const struct backend *backend)
 	case PQTRANS_INERROR:
 		return "is in a transaction";
 	default:
+		if (share_is_used(backend->share))
+			return "is used by a forked child";
 		if (__atomic_load_n(&holder->busy, __ATOMIC_RELAXED))
 			return "is running a call";
 		return holder->pinned ? holder->pinned : "is in use";
@@ -709,7 +735,8 @@ static struct backend *climb_patiently(const struct session *session)
 
 	do
 		taken = climb(session, wait.quiet_since);
-	while (!taken && (wait_for_ending(wait.deadline_ms) || wait_for_release(&wait)));
+	while (!taken && (wait_for_ending(wait.deadline_ms) || wait_for_release(&wait) ||
+			     wait_for_child(wait.deadline_ms)));
 	stop_waiting(&wait);
 	return taken ? taken : take_by_reclaiming(session, began);
 }
@@ -785,6 +812,7 @@ void pool_hold(struct backend *backend, struct session *session)
 	lock_pool();
 	backend->state = BACKEND_HELD;
 	backend->session = session;
+	backend->share = NULL;
 	unlock_pool();
 }
 
@@ -893,20 +921,31 @@ uint64_t pool_generation(void)
 	return __atomic_load_n(&generation, __ATOMIC_RELAXED);
 }
 
+static void close_holder(struct session *holder)
+{
+	session_note_transaction(holder);
+	struct backend *taken = holder->has_events ? sever(holder) : session_detach(holder);
+	session_exit(holder);
+	pool_give_up(taken);
+}
+
 void pool_close_all(bool only_encrypted)
 {
 	struct session *holder;
 	uint64_t used = 0;
+	bool children = share_has_others();
 
+	/* A thread that waits for a backend is not to open another one now. */
+	lock_pool();
+	closed_for_good = !only_encrypted;
+	unlock_pool();
 	pool_close_idle();
 	while ((holder = next_holder(NULL, used, &used))) {
-		if (!only_encrypted || REAL(PQsslInUse)(holder->conn)) {
-			session_note_transaction(holder);
-			struct backend *taken =
-			    holder->has_events ? sever(holder) : session_detach(holder);
-			session_exit(holder);
-			pool_give_up(taken);
-		}
+		/* What a child has in common with us may be what it lives on, as a daemon does. */
+		bool stays = children && holder->backend->share;
+
+		if (!stays && (!only_encrypted || REAL(PQsslInUse)(holder->conn)))
+			close_holder(holder);
 		stop_moving(holder);
 	}
 }
@@ -927,7 +966,7 @@ void pool_wait_until_moved(struct session *session)
 {
 	lock_pool();
 	while (__atomic_load_n(&session->busy, __ATOMIC_RELAXED) == SESSION_MOVING)
-		pthread_cond_wait(&changed, &lock);
+		lock_wait(LOCK_POOL, &changed, NULL);
 	unlock_pool();
 }
 
@@ -947,17 +986,28 @@ unsigned long pool_peak(void)
 	return most;
 }
 
+void pool_before_fork(void)
+{
+	for (struct backend *backend = backends; backend; backend = backend->next)
+		if (backend->state == BACKEND_HELD && !backend->share)
+			backend->share = share_new();
+}
+
 void pool_forget_inherited(void)
 {
-	pthread_mutex_init(&lock, NULL);
 	make_condition();
 	for (struct backend *next, *backend = backends; backend; backend = next) {
 		next = backend->next;
-		if (backend->state != BACKEND_HELD && backend->conn)
+		/* What the others held stays with their sessions; what was taken is in pieces. */
+		if (backend->state == BACKEND_IDLE ||
+		    (backend->state == BACKEND_HELD && backend->session->orphaned))
 			backend_abandon(backend);
+		if (backend->state == BACKEND_ENDING && backend->ending >= 0)
+			close(backend->ending);
 	}
 	backends = NULL;
 	count = peak = 0;
+	closed_for_good = false;
 	ladder_taken = false;
 	first_turn = NULL;
 	last_turn = &first_turn;

@@ -93,7 +93,8 @@ size_t pool_holders(struct session **holders, size_t most);
 unsigned long pool_count(void);
 unsigned long pool_peak(void);
 
-/* In a child after fork: the inherited backends are the parent's. */
+/* Around a fork, with all locks taken; in the child, the inherited backends are the parent's. */
+void pool_before_fork(void);
 void pool_forget_inherited(void);
 
 #endif

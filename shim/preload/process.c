@@ -1,12 +1,15 @@
 /*
- * The process around us. Owns the exit handler, the check for a fork, and when a thread of it may be
- * cancelled. At exit everything is closed, and one line is said if there is anything worth telling.
+ * The process around us. Owns the exit handler, what is done around a fork, and when a thread of it
+ * may be cancelled. At exit everything is closed, and one line is said if there is anything worth telling.
  */
 #include "process.h"
+#include "lock.h"
+#include "openssl.h"
 #include "pool.h"
 #include "say.h"
 #include "session.h"
 #include "settings.h"
+#include "share.h"
 #include "trace.h"
 
 #include <errno.h>
@@ -15,6 +18,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/single_threaded.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -85,24 +89,91 @@ void process_allow_cancel(const int *state)
 	pthread_setcancelstate(*state, &ours);
 }
 
+static bool may_be_alone; /* forked from a process with threads, which libc takes for ours */
+
 bool process_has_threads(void)
 {
-	return !__libc_single_threaded;
+	struct stat tasks;
+
+	if (__libc_single_threaded)
+		return false;
+	/* A link for each thread, beside "." and "..". */
+	if (may_be_alone && stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3)
+		return false;
+	may_be_alone = false;
+	return true;
+}
+
+/* ---- Forks ---- */
+
+static bool locks_taken; /* under all of them */
+
+/*
+ * Where there is another thread, it may hold a lock, which would never be released in the child.
+ * Where there is none, we may be in a signal handler that has interrupted ourselves.
+ */
+static void before_fork(void)
+{
+	bool threads = process_has_threads();
+
+	if (threads) {
+		lock_take_all();
+		locks_taken = true;
+	}
+	pool_before_fork();
+	share_expect();
+}
+
+static void after_fork(void)
+{
+	if (!locks_taken)
+		return;
+	locks_taken = false;
+	lock_release_all();
+}
+
+static void forget_inherited(void)
+{
+	locks_taken = false;
+	may_be_alone = true;
+	lock_renew_all();
+	session_forget_inherited();
+	pool_forget_inherited();
+	trace_forget_inherited();
+}
+
+static void in_forked_child(void)
+{
+	/* Most programs that we are loaded into never connect: not even a system call for them. */
+	if (first != 0)
+		owner = process_id();
+	if (first != 0 || locks_taken)
+		forget_inherited();
+	share_join();
 }
 
 void process_notice_fork(void)
 {
 	pid_t now = process_id();
-
 	pid_t before = __atomic_load_n(&owner, __ATOMIC_RELAXED);
 
-	if (before != 0 && before != now) {
-		pool_forget_inherited();
-		session_forget_counts();
-	}
-	if (before != now)
-		__atomic_store_n(&owner, now, __ATOMIC_RELAXED);
+	if (before == now)
+		return;
+	__atomic_store_n(&owner, now, __ATOMIC_RELAXED);
+	if (before != 0)
+		forget_inherited();
 }
+
+/*
+ * At load, before the program can register a handler: theirs take their locks before ours, as their
+ * code does that calls us with them held.
+ */
+__attribute__((constructor)) static void at_load(void)
+{
+	pthread_atfork(before_fork, after_fork, in_forked_child);
+}
+
+/* ---- Exit ---- */
 
 /* A trace says it better. */
 static void say_what_happened(void)
@@ -122,16 +193,30 @@ static void say_what_happened(void)
 }
 
 /*
- * Runs before OpenSSL's exit handler, which was registered earlier; but also before those that the
- * program registered earlier, which may still use their connections. A forked child has nothing of
- * its own to close, unless it connected.
+ * Whether there may be something of its own to close: a forked child has nothing, unless it
+ * connected. One of vfork, which shares our memory, is known by its id alone.
+ */
+static bool has_backends(void)
+{
+	return owner != 0 && owner == getpid();
+}
+
+static void close_encrypted(void)
+{
+	if (has_backends())
+		pool_close_all(true);
+}
+
+/*
+ * Where OpenSSL does not tell of its end, encrypted connections are closed here: before its exit
+ * handler, which was registered earlier, but also before those that the program registered earlier.
  */
 static void at_exit(int status, void *unused)
 {
 	(void)unused;
 	exit_status = status;
-	if (owner == process_id())
-		pool_close_all(true);
+	if (!openssl_tells())
+		close_encrypted();
 }
 
 static void register_handler(void)
@@ -139,11 +224,13 @@ static void register_handler(void)
 	on_exit(at_exit, NULL);
 }
 
-void process_first_backend(void)
+void process_has_backend(bool encrypted)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, register_handler);
+	if (encrypted)
+		openssl_before_cleanup(close_encrypted);
 }
 
 static unsigned long count_failing(void)
@@ -173,9 +260,10 @@ __attribute__((destructor)) static void at_unload(void)
 {
 	/* Most programs that we are loaded into never connect: not even a system call for them. */
 	trace_exit();
-	if (owner == 0 || owner != process_id())
+	if (!has_backends())
 		return;
 	say_what_happened();
 	pool_close_all(false);
+	openssl_end();
 	fail_the_run();
 }

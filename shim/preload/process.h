@@ -15,8 +15,8 @@ int64_t process_clock_ms(void);
 /* Whether another thread exists, so that waiting for one makes sense. */
 bool process_has_threads(void);
 
-/* The first backend is open: register the exit handler now, to run before OpenSSL's own. */
-void process_first_backend(void);
+/* A backend is open: see that it is closed when the process exits, before OpenSSL has cleaned up. */
+void process_has_backend(bool encrypted);
 
 /*
  * In a child of the process that opened the backends: forget them. Called before the pool is

@@ -8,11 +8,13 @@
 #include "cancel.h"
 #include "command.h"
 #include "descriptor.h"
+#include "lock.h"
 #include "park.h"
 #include "pool.h"
 #include "process.h"
 #include "say.h"
 #include "settings.h"
+#include "share.h"
 #include "statement.h"
 #include "status.h"
 #include "suite.h"
@@ -43,7 +45,6 @@ uintptr_t session_base, session_span;
 uint64_t session_clock;
 int session_awaited;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t slots_used, slots_usable;
 static struct session *free_slots;
 static struct session *quarantine_first, *quarantine_last;
@@ -103,13 +104,13 @@ struct session *session_slot(void)
 	NO_CANCEL();
 	struct session *slot = NULL;
 
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_SESSIONS);
 	if (free_slots) {
 		slot = free_slots;
 		free_slots = slot->next;
 	} else if (slots_used < slots_usable || grow())
 		slot = (struct session *)session_base + slots_used++;
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_SESSIONS);
 	if (!slot)
 		return NULL;
 	uint64_t life = slot->life + 1;
@@ -123,11 +124,11 @@ struct session *session_slot(void)
 
 void session_slot_free(struct session *slot)
 {
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_SESSIONS);
 	slot->state = SESSION_FREE;
 	slot->next = free_slots;
 	free_slots = slot;
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_SESSIONS);
 }
 
 static void count(unsigned long *counter, long change)
@@ -156,11 +157,39 @@ struct session_counts session_count(void)
 	};
 }
 
-void session_forget_counts(void)
+/* Whether it is the mark of a call of another thread. */
+static bool is_of_another(const void *mark)
+{
+	return mark == SESSION_MOVING ||
+	       (mark && ((uintptr_t)mark ^ session_thread) >> THREAD_SHIFT != 0);
+}
+
+static void inherit(struct session *session)
+{
+	if (is_of_another(session->busy))
+		session->orphaned = "pqleash: another thread was using this connection when this "
+				    "process was forked\n";
+	else if (session->kept)
+		session->orphaned = "pqleash: a statement of this connection waits for a backend "
+				    "in the process that this one was forked from\n";
+	if (session->orphaned)
+		session->busy = NULL;
+	session->visitors = 0;
+	session->awaiting = session->called = session->descriptor_waits = false;
+	session->counted_open = false;
+	/* Each call is looked at: the parent may take the backend away. */
+	session->ready = false;
+}
+
+void session_forget_inherited(void)
 {
 	counts = (struct session_counts){0};
-	for (size_t i = 0; i < slots_used; i++)
-		((struct session *)session_base + i)->counted_open = false;
+	for (size_t i = 0; i < slots_used; i++) {
+		struct session *session = (struct session *)session_base + i;
+
+		if (session->state != SESSION_FREE && session->state != SESSION_CANCEL)
+			inherit(session);
+	}
 }
 
 struct session *session_new(void *opened_by)
@@ -200,14 +229,14 @@ char *session_describe(const struct session *session, char *buffer, size_t size)
 
 void session_suite_ended(const char *suite)
 {
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_SESSIONS);
 	for (size_t i = 0; i < slots_used; i++) {
 		struct session *session = (struct session *)session_base + i;
 
 		if (session->suite == suite)
 			session->suite_ended = true;
 	}
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_SESSIONS);
 }
 
 /* ---- What the program sees of failures ---- */
@@ -216,7 +245,7 @@ void session_set_error(struct session *session, char *message)
 {
 	free(session->error);
 	session->error = message;
-	session->ready = session->backend && !message;
+	session->ready = session->backend && !message && session->owner == process_id();
 }
 
 /*
@@ -405,6 +434,8 @@ struct backend *session_detach(struct session *session)
 {
 	struct backend *backend = session->backend;
 
+	if (share_end(backend->share))
+		backend->unshared = true;
 	leave_connection(session);
 	if (REAL(PQstatus)(backend->conn) == CONNECTION_OK)
 		remove_client(session, backend);
@@ -412,6 +443,57 @@ struct backend *session_detach(struct session *session)
 	trace_detach(session);
 	descriptor_follow(session);
 	return backend;
+}
+
+/* ---- In a forked child ---- */
+
+/* What the interrupted call was about to free or to change is left as it is. */
+static void drop_orphan(struct session *session)
+{
+	session->orphaned = NULL;
+	session->error = session->shown = NULL;
+	session->conn = session->dead = NULL;
+	session->backend = NULL;
+	session->cancel = NULL;
+	session->statuses = NULL;
+	session->notifies = NULL;
+	session->parked = NULL;
+	session->kept = NULL;
+	session->has_events = session->resetting = false;
+}
+
+/* The backend is the parent's, and stays so. */
+static void leave_inherited(struct session *session)
+{
+	backend_abandon(session->backend);
+	leave_connection(session);
+	session->backend = NULL;
+	descriptor_follow(session);
+}
+
+bool session_was_moved(struct session *session)
+{
+	return session->owner != process_id() &&
+	       (session->orphaned || (session->backend && !share_use(session->backend->share)));
+}
+
+/* A call on a session that was inherited. Where nothing was changed on it, any backend will do. */
+static void use_inherited(struct session *session, enum call_kind kind)
+{
+	const char *orphaned = session->orphaned;
+
+	process_notice_fork();
+	if (orphaned) {
+		drop_orphan(session);
+		session_lose(session, orphaned);
+	}
+	if (session->state != SESSION_OPEN || kind < CALL_POLL || !session_was_moved(session))
+		return;
+	leave_inherited(session);
+	if (session->dirty || session->pinned_for_good)
+		session_lose(session,
+		    "pqleash: the process that this one was forked from has given the backend of "
+		    "this connection to another one; raise PQLEASH_LIMIT\n");
 }
 
 /* The connection that libpq could not make becomes the session's; the place is free again. */
@@ -611,10 +693,10 @@ static void revive(struct session *session)
 		play_dead(session, session->state == SESSION_FREE ? SESSION_FREE : SESSION_FAILED);
 		return;
 	}
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_SESSIONS);
 	session->state = SESSION_OPEN;
 	session->owner = process_id();
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_SESSIONS);
 	count_open(session, true);
 }
 
@@ -663,6 +745,8 @@ void session_prepare(struct session *session, enum call_kind kind)
 	if (kind == CALL_OWN)
 		return;
 	NO_CANCEL();
+	if (session->owner != process_id())
+		use_inherited(session, kind);
 	if (session->state == SESSION_FINISHED || session->state == SESSION_FREE)
 		revive(session);
 	if (session->state == SESSION_STARTING && !session->conn &&
@@ -1028,10 +1112,24 @@ static const char *capture(struct session *session)
 	return NULL;
 }
 
-bool session_park(struct session *session)
+/* Whether no forked child uses its backend. What one has done there that has ended is not known. */
+static bool claim(struct session *session)
 {
-	if (!is_quiescent(session))
+	bool used = false;
+
+	if (!share_claim(session->backend->share, &used)) {
+		session->pinned = "is used by a forked child";
 		return false;
+	}
+	if (used) {
+		session->dirty = session->sets = session->backend->unshared = true;
+		session->sent = __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED);
+	}
+	return !used || backend_is_quiet(session->backend);
+}
+
+static bool park(struct session *session)
+{
 	const char *pin = find_pin(session);
 	if (pin) {
 		session->pinned = pin;
@@ -1051,9 +1149,22 @@ bool session_park(struct session *session)
 	session->pinned = find_pin(session);
 	if (!session->pinned && !is_as_captured(session))
 		session->pinned = capture(session);
+	/* A child has begun one. */
+	if (!session->pinned && !is_quiescent(session))
+		session->pinned = "is in a transaction";
 	if (session->pinned)
 		return_client(session);
 	return !session->pinned;
+}
+
+bool session_park(struct session *session)
+{
+	if (!is_quiescent(session))
+		return false;
+	bool parked = claim(session) && park(session);
+	if (!parked)
+		share_unclaim(session->backend->share);
+	return parked;
 }
 
 /* ---- Finish and reset ---- */
@@ -1110,7 +1221,7 @@ static void quarantine_leave(void)
 
 static void quarantine_enter(struct session *session)
 {
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_SESSIONS);
 	session->state = SESSION_FINISHED;
 	if (!session->quarantined) {
 		session->quarantined = true;
@@ -1124,7 +1235,7 @@ static void quarantine_enter(struct session *session)
 	}
 	while (quarantined > QUARANTINE)
 		quarantine_leave();
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_SESSIONS);
 }
 
 /* The backend, unless it is the parent process's: that one is not the child's to end. */
@@ -1133,7 +1244,8 @@ static struct backend *detach_own(struct session *session)
 	process_notice_fork();
 	if (session->backend && session->owner == process_id())
 		return session_detach(session);
-	session->backend = NULL;
+	if (session->backend)
+		leave_inherited(session);
 	return NULL;
 }
 
@@ -1185,6 +1297,8 @@ void session_note_transaction(struct session *session)
 void session_finish(struct session *session)
 {
 	NO_CANCEL();
+	if (session->orphaned)
+		drop_orphan(session);
 	if (session->state == SESSION_FINISHED || session->state == SESSION_FREE) {
 		count(&counts.finished_twice, 1);
 		trace_finished_twice(session);
@@ -1209,6 +1323,8 @@ void session_finish(struct session *session)
 void session_reset(struct session *session, bool start_only)
 {
 	NO_CANCEL();
+	if (session->orphaned)
+		drop_orphan(session);
 	/* What libpq has refused to begin it refuses again, as a PQreset of its own does. */
 	if (!session->target) {
 		if (session->dead && !session->error)

@@ -84,8 +84,9 @@ struct session {
 	/* What keeps it from moving, and what moves with it */
 	const char *pinned; /* what cannot move, as last seen; NULL for nothing */
 	const char *pinned_for_good;
-	uint64_t sent;  /* `used` at the last call that may have changed the server's side */
-	uint64_t asked; /* `sent` when the server was last asked what it holds */
+	const char *orphaned; /* why a forked child cannot go on with it; NULL for nothing */
+	uint64_t sent;        /* `used` at the last call that may have changed the server's side */
+	uint64_t asked;       /* `sent` when the server was last asked what it holds */
 	struct snapshot *parked;     /* server-side state to put back; NULL for none */
 	struct fingerprint captured; /* of `parked` */
 
@@ -401,6 +402,12 @@ bool session_is_clean(const struct session *session);
 /* Whether its server-side state can be captured and moved, asking the server where needed. */
 bool session_park(struct session *session);
 
+/*
+ * Whether the backend that a forked child has inherited with it serves another session by now. If
+ * not, the child uses it from now on. Async-signal-safe.
+ */
+bool session_was_moved(struct session *session);
+
 /* Remember a message for PQerrorMessage (takes it over); NULL forgets. */
 void session_set_error(struct session *session, char *message);
 
@@ -438,8 +445,11 @@ struct session_counts session_count(void);
 /* It is about to end: tell if it is in a transaction. */
 void session_note_transaction(struct session *session);
 
-/* In a child after fork: what was opened before is the parent's to tell of. */
-void session_forget_counts(void);
+/*
+ * In a child after fork, with all locks taken: what was opened before is the parent's to tell of, and
+ * calls of threads that are not in this process have left it in the middle.
+ */
+void session_forget_inherited(void);
 
 /* Mark the sessions of a suite as left over. */
 void session_suite_ended(const char *suite);

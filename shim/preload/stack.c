@@ -4,11 +4,11 @@
  * by the time somebody wants names. Naming is the command's business.
  */
 #include "stack.h"
+#include "lock.h"
 #include "trace.h"
 #include "unwinding.h"
 
 #include <link.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,6 @@ struct module {
 	unsigned number;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct known *stacks;
 static struct module *modules;
 static unsigned long last_stack;
@@ -39,7 +38,6 @@ static unsigned long long unloads; /* how many objects had been unloaded at the 
 
 void stack_forget_all(void)
 {
-	pthread_mutex_init(&lock, NULL);
 	stacks = NULL;
 	modules = NULL;
 	last_stack = last_module = 0;
@@ -230,7 +228,7 @@ unsigned long stack_now(void)
 	count -= ours;
 	if (count == 0)
 		return 0;
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_STACKS);
 	notice_unloads();
 	HASH_FIND(hh, stacks, theirs, count * sizeof *theirs, found);
 	if (!found && (found = calloc(1, sizeof *found + count * sizeof *theirs))) {
@@ -240,6 +238,6 @@ unsigned long stack_now(void)
 		HASH_ADD(hh, stacks, addresses, count * sizeof *theirs, found);
 	}
 	unsigned long number = found ? found->number : 0;
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_STACKS);
 	return number;
 }

@@ -6,11 +6,11 @@
  */
 #include "statement.h"
 #include "backend.h"
+#include "lock.h"
 #include "pool.h"
 #include "session.h"
 
 #include <ctype.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -18,7 +18,6 @@
 static const char *custom_names[MOST_CUSTOM_SETTINGS];
 static size_t custom_names_count;
 static bool custom_names_overflowed;
-static pthread_mutex_t custom_names_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Under the lock. */
 static const char *custom_find(const char *name, size_t length)
@@ -45,11 +44,11 @@ static const char *custom_add(const char *name, size_t length)
 
 const char *custom_intern(const char *name, size_t length)
 {
-	pthread_mutex_lock(&custom_names_lock);
+	lock_take(LOCK_CUSTOM_NAMES);
 	const char *found = custom_find(name, length);
 	if (!found)
 		found = custom_add(name, length);
-	pthread_mutex_unlock(&custom_names_lock);
+	lock_release(LOCK_CUSTOM_NAMES);
 	return found;
 }
 

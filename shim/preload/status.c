@@ -4,8 +4,8 @@
  * Values are interned for the process's life: there are few of them.
  */
 #include "status.h"
+#include "lock.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -27,18 +27,17 @@ struct interned {
 
 const char *status_intern(const char *value)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static struct interned *values;
 	struct interned *found;
 	size_t length = strlen(value);
 
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_STATUSES);
 	HASH_FIND(hh, values, value, length, found);
 	if (!found && (found = malloc(sizeof *found + length + 1))) {
 		memcpy(found->value, value, length + 1);
 		HASH_ADD(hh, values, value, length, found);
 	}
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_STATUSES);
 	return found ? found->value : value;
 }
 

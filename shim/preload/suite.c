@@ -6,6 +6,7 @@
 #include "pqleash.h"
 
 #include "framework.h"
+#include "lock.h"
 #include "pool.h"
 #include "session.h"
 #include "settings.h"
@@ -13,7 +14,6 @@
 #include "trace.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +22,6 @@ struct suite {
 	char name[];
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct suite *suites;
 static const char *announced; /* NULL while none is running */
 
@@ -30,7 +29,7 @@ static const char *intern(const char *name, size_t length)
 {
 	struct suite *suite;
 
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_SUITES);
 	for (suite = suites; suite; suite = suite->next)
 		if (strncmp(suite->name, name, length) == 0 && !suite->name[length])
 			break;
@@ -40,7 +39,7 @@ static const char *intern(const char *name, size_t length)
 		suite->next = suites;
 		suites = suite;
 	}
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_SUITES);
 	return suite ? suite->name : "unnamed";
 }
 

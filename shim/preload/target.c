@@ -4,6 +4,7 @@
  * session is opened; never talks to a server.
  */
 #include "target.h"
+#include "lock.h"
 #include "pool.h"
 #include "process.h"
 #include "say.h"
@@ -14,14 +15,12 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 static struct target *targets; /* by key */
-static pthread_mutex_t targets_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* What libpq or the server's start-up reads besides the options that PQconndefaults lists. */
 static const char *const more_environment[] = {
@@ -428,7 +427,7 @@ static struct target *target_look_up(const struct merge *merge)
 
 	if (!key)
 		return NULL;
-	pthread_mutex_lock(&targets_lock);
+	lock_take(LOCK_TARGETS);
 	HASH_FIND_STR(targets, key, target);
 	if (target)
 		free(key);
@@ -439,7 +438,7 @@ static struct target *target_look_up(const struct merge *merge)
 	}
 	if (target)
 		target->references++;
-	pthread_mutex_unlock(&targets_lock);
+	lock_release(LOCK_TARGETS);
 	return target;
 }
 
@@ -469,9 +468,9 @@ bool target_shares(const struct target *one, const struct target *other)
 
 struct target *target_hold(struct target *target)
 {
-	pthread_mutex_lock(&targets_lock);
+	lock_take(LOCK_TARGETS);
 	target->references++;
-	pthread_mutex_unlock(&targets_lock);
+	lock_release(LOCK_TARGETS);
 	return target;
 }
 
@@ -479,21 +478,21 @@ void target_release(struct target *target)
 {
 	if (!target)
 		return;
-	pthread_mutex_lock(&targets_lock);
+	lock_take(LOCK_TARGETS);
 	bool last = --target->references == 0;
 	if (last)
 		HASH_DEL(targets, target);
-	pthread_mutex_unlock(&targets_lock);
+	lock_release(LOCK_TARGETS);
 	if (last)
 		target_free(target);
 }
 
 void target_doubt_all(void)
 {
-	pthread_mutex_lock(&targets_lock);
+	lock_take(LOCK_TARGETS);
 	for (struct target *target = targets; target; target = target->hh.next)
 		target->known_good = false;
-	pthread_mutex_unlock(&targets_lock);
+	lock_release(LOCK_TARGETS);
 }
 
 static char *copy(const char *text)
@@ -533,9 +532,9 @@ static struct identity *identity_make(const PGconn *conn)
 
 void target_succeeded(struct target *target, const PGconn *conn)
 {
-	pthread_mutex_lock(&targets_lock);
+	lock_take(LOCK_TARGETS);
 	statuses_keep(&target->statuses, conn);
-	pthread_mutex_unlock(&targets_lock);
+	lock_release(LOCK_TARGETS);
 	__atomic_store_n(&target->known_good, true, __ATOMIC_RELEASE);
 }
 
@@ -543,7 +542,7 @@ const struct identity *target_identify(struct target *target, const PGconn *conn
 {
 	struct identity *identity;
 
-	pthread_mutex_lock(&targets_lock);
+	lock_take(LOCK_TARGETS);
 	for (identity = target->identities; identity; identity = identity->next)
 		if (same(identity->host, REAL(PQhost)(conn)) &&
 		    same(identity->port, REAL(PQport)(conn)) &&
@@ -556,6 +555,6 @@ const struct identity *target_identify(struct target *target, const PGconn *conn
 			target->identities = identity;
 		}
 	}
-	pthread_mutex_unlock(&targets_lock);
+	lock_release(LOCK_TARGETS);
 	return identity;
 }

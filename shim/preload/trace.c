@@ -6,6 +6,7 @@
  */
 #include "trace.h"
 #include "backend.h"
+#include "lock.h"
 #include "process.h"
 #include "say.h"
 #include "session.h"
@@ -16,7 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,6 @@
 /* Its descriptor stands out of the program's way, which expects small numbers. */
 #define DESCRIPTOR_FROM 1000
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
 	pid_t owner; /* 0 before there is one; another process's after a fork */
 	int descriptor;
@@ -297,7 +296,7 @@ void trace_put(struct text *line)
 	int saved_errno = errno;
 
 	text_add(line, "}\n");
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_TRACE);
 	bool first = file.owner != process_id() && !file.refused;
 	if (first && make_file())
 		write_start();
@@ -307,22 +306,23 @@ void trace_put(struct text *line)
 		else
 			file.lost++;
 	}
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_TRACE);
 	text_free(line);
 	errno = saved_errno;
 }
 
-/* Whether there is anything to do. A forked child begins anew: a lock may have been another thread's. */
+void trace_forget_inherited(void)
+{
+	file.refused = false;
+	last_session = 0;
+	stack_forget_all();
+}
+
 static bool is_on(void)
 {
 	if (!settings()->on || !settings()->trace)
 		return false;
-	if (file.owner != 0 && file.owner != process_id()) {
-		pthread_mutex_init(&lock, NULL);
-		file.refused = false;
-		last_session = 0;
-		stack_forget_all();
-	}
+	process_notice_fork();
 	return !file.refused;
 }
 

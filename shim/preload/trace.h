@@ -40,6 +40,9 @@ void trace_suite(const char *suite, bool begins);
 /* The process ends in an orderly way. */
 void trace_exit(void);
 
+/* In a child after fork, with all locks taken: it writes a trace of its own. */
+void trace_forget_inherited(void);
+
 /* For stack.c: a line of its own. trace_put adds the end of the line, writes and frees it. */
 struct text trace_line(enum trace_event event);
 void trace_add(struct text *line, const char *name, const char *value);

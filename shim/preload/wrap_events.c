@@ -5,10 +5,10 @@
  * translated too.
  */
 #include "backend.h"
+#include "lock.h"
 #include "say.h"
 #include "session.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -25,7 +25,6 @@ struct registered {
 	} key;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct registered *registrations;
 
 /* Events that tell of nothing but the connection all have the same structure. */
@@ -79,7 +78,7 @@ static PGEventProc stand_in_for(PGEventProc procedure, bool make)
 {
 	PGEventProc found = NULL;
 
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_EVENTS);
 	for (int i = 0; i < MOST_PROCEDURES && !found; i++) {
 		if (!procedures[i] && make)
 			procedures[i] = procedure;
@@ -88,7 +87,7 @@ static PGEventProc stand_in_for(PGEventProc procedure, bool make)
 		if (procedures[i] == procedure)
 			found = stand_ins[i];
 	}
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_EVENTS);
 	return found;
 }
 
@@ -104,14 +103,14 @@ static struct registered *intern(struct session *session, PGEventProc procedure,
 	struct registration_key key = {session, procedure, pass_through};
 	struct registered *found;
 
-	pthread_mutex_lock(&lock);
+	lock_take(LOCK_EVENTS);
 	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): a key of three pointers */
 	HASH_FIND(hh, registrations, &key, sizeof key, found);
 	if (!found && (found = malloc(sizeof *found))) {
 		found->key = key;
 		HASH_ADD(hh, registrations, key, sizeof key, found);
 	}
-	pthread_mutex_unlock(&lock);
+	lock_release(LOCK_EVENTS);
 	return found;
 }
 

@@ -96,4 +96,86 @@ for my $way (@orderly) {
 	};
 }
 
+# ---- Connections that are used to the very end ----
+
+my $last_words = build_dir() . '/tests/subjects/last_words';
+my $plugin = build_dir() . '/tests/subjects/plugins/one.so';
+
+# What the server has to say about clients that left without a word.
+sub complaints
+{
+	my ($line) = @_;
+	open my $log, '<', $ENV{CLUSTER_LOG} or die "$ENV{CLUSTER_LOG}: $!";
+	my @lines = <$log>;
+	return join '', grep { /EOF|reset by peer|SSL error|could not (?:receive|accept|send)/ } @lines[ $line .. $#lines ];
+}
+
+sub ends_politely
+{
+	my ($line) = @_;
+	is(left_in_log($line), 0, 'no connection is left at that very moment');
+	is(complaints($line), '', 'the server has nothing to complain of');
+	return;
+}
+
+for my $encryption ([ 'in plain text', {} ], [ 'over TLS', \%tls ]) {
+	my ($name, $env) = @$encryption;
+
+	for my $way (qw(return exit thread)) {
+		subtest "$name, $way: exit handlers and static objects use connections" => sub {
+			my $direct = run({ LD_PRELOAD => undef, PQLEASH => undef, %$env }, $last_words, 3, $way);
+			is(scalar(() = $direct->{out} =~ /: ok number \d$/mg), 15, 'which works with libpq alone');
+			wait_until(sub { server_connections() == 0 }, 10, 'no connection');
+			for my $limit (1, 2, 3) {
+				my $line = log_size();
+				my $result = leashed({ %$env, PQLEASH_LIMIT => $limit }, $last_words, 3, $way);
+				is($result->{out}, $direct->{out}, "limit $limit: they get the same");
+				is($result->{status}, 42, '... and the program its exit status');
+				ends_politely($line);
+				$line = log_size();
+				$result = leashed({ %$env, PQLEASH_LIMIT => $limit }, $last_words, 3, $way, 'finish');
+				is($result->{out}, $direct->{out}, '... also where the last one finishes all');
+				is($result->{err}, '', '... with nothing to tell');
+				ok(wait_until(sub { server_connections() == 0 }, 10, 'no connection'), 'no connection is left');
+				is(complaints($line), '', 'the server has nothing to complain of');
+			}
+		};
+	}
+
+	subtest "$name: other threads wait for a connection when main returns" => sub {
+		for my $limit (1, 3) {
+			wait_until(sub { server_connections() == 0 }, 10, 'no connection');
+			my $line = log_size();
+			my $result = leashed({ %$env, PQLEASH_LIMIT => $limit, TIMEOUT => 30 }, $last_words, $limit, 'wait');
+			is($result->{status}, 42, "limit $limit: the program ends as it wants to") or diag($result->{err});
+			is(scalar(() = $result->{out} =~ /: ok number \d$/mg), 5 * $limit, '... and is not disturbed to its end');
+			is(opened_since($line), $limit, '... where they do not get what it gives up');
+			ends_politely($line);
+		}
+	};
+
+	subtest "$name: the plugin that brought libpq is closed" => sub {
+		wait_until(sub { server_connections() == 0 }, 10, 'no connection');
+		my $line = log_size();
+		my $result = leashed($env, build_dir() . '/tests/subjects/loads', 'open', $plugin, 'leak', $plugin, 5, 'close', $plugin);
+		is($result->{out}, "5 answered\n", 'it has done its work');
+		is($result->{status}, 0, 'the program ends well') or diag($result->{err});
+		ends_politely($line);
+	};
+}
+
+subtest 'the program itself has used OpenSSL before' => sub {
+	wait_until(sub { server_connections() == 0 }, 10, 'no connection');
+	for my $limit (1, 3) {
+		my $line = log_size();
+		my $result = leashed({ %tls, PQLEASH_LIMIT => $limit }, $last_words, 3, 'return', 'openssl');
+		is($result->{status}, 42, 'it ends as it wants to') or diag($result->{err});
+		like($result->{out}, qr/\A(?:exit handler, registered (?:after|before) \d: ok number \d\n|static object, made after \d: ok number \d\n){9}/,
+			'what runs before OpenSSL cleans up is not disturbed');
+		like($result->{out}, qr/^destructor function 2: bad pqleash: the program exits; this connection is closed$/m,
+			'what runs afterwards does not come to OpenSSL any more');
+		ends_politely($line);
+	}
+};
+
 done_testing();
