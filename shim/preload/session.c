@@ -204,7 +204,7 @@ struct session *session_new(void *opened_by)
 	session->opened_ms = process_clock_ms();
 	session->suite = suite_now();
 	session->owner = process_id();
-	session->used = __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED);
+	session_touch(session);
 	return session;
 }
 
@@ -341,6 +341,8 @@ static void remove_client(const struct session *session, struct backend *backend
 
 static void begin_share(struct session *session)
 {
+	/* The wait for the backend is over: to have waited long is not to be unused. */
+	session_touch(session);
 	__atomic_store_n(&session->attached_ms, process_clock_ms(), __ATOMIC_RELAXED);
 	__atomic_store_n(&session->attached_by, session_thread, __ATOMIC_RELAXED);
 }

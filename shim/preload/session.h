@@ -202,6 +202,13 @@ void session_left(struct session *session, bool holds);
 extern int session_awaited __attribute__((visibility("hidden")));
 extern uint64_t session_clock __attribute__((visibility("hidden")));
 
+/* It is used now. */
+static inline void session_touch(struct session *session)
+{
+	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
+	    __ATOMIC_RELAXED);
+}
+
 /*
  * Every call on a session begins here: marks it busy, so that nobody parks it, and attaches it
  * where the kind of call needs a backend. Takes no lock while the session is attached. Afterwards
@@ -222,8 +229,7 @@ static inline __attribute__((always_inline)) struct call session_enter(
 		if (session_visits(&call))
 			return call;
 	}
-	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
-	    __ATOMIC_RELAXED);
+	session_touch(session);
 	if (__builtin_expect(!session->ready ||
 				 (__atomic_load_n(&session_awaited, __ATOMIC_RELAXED) && call.mark),
 		0))
@@ -257,6 +263,9 @@ static inline __attribute__((always_inline)) void session_leave(struct call *cal
 		session_end_visit(call);
 		return;
 	}
+	/* A call that took long has not left the session unused all the while. */
+	if (__builtin_expect(__atomic_load_n(&session_awaited, __ATOMIC_RELAXED), 0))
+		session_touch(session);
 	bool holds = session->backend != NULL;
 	__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
 	if (__builtin_expect(__atomic_load_n(&session_awaited, __ATOMIC_SEQ_CST), 0))
@@ -293,8 +302,7 @@ static inline __attribute__((always_inline)) bool session_begin_look(
 		__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
 		return false;
 	}
-	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
-	    __ATOMIC_RELAXED);
+	session_touch(session);
 	return true;
 }
 
