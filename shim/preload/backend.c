@@ -371,19 +371,3 @@ bool backend_settle(struct backend *backend)
 		return !was_reset;
 	return !was_reset || find_stains(backend);
 }
-
-bool backend_refused_for_room(const char *message)
-{
-	/*
-	 * PostgreSQL, PgBouncer and Supavisor; the SQLSTATE of a refused connect is not to be had
-	 * from libpq.
-	 */
-	static const char *const refusals[] = {"too many clients already",
-	    "too many connections for", "remaining connection slots are reserved",
-	    "no more connections allowed", "MaxClientsInSessionMode", "max clients reached"};
-
-	for (size_t i = 0; message && i < sizeof refusals / sizeof *refusals; i++)
-		if (strstr(message, refusals[i]))
-			return true;
-	return false;
-}

@@ -97,12 +97,6 @@ bool backend_reset(struct backend *backend, bool dirty);
  */
 bool backend_settle(struct backend *backend);
 
-/*
- * Whether this message of a refused connect says that the server or its pooler has no more
- * connections.
- */
-bool backend_refused_for_room(const char *message);
-
 /* Run a query of our own; no notice of it reaches the program. The caller clears the result. */
 PGresult *backend_query(struct backend *backend, const char *query);
 

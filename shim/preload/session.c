@@ -245,6 +245,7 @@ static void play_dead(struct session *session, enum session_state state)
 void session_fail(struct session *session, PGconn *conn, char *error)
 {
 	session->dead = conn;
+	session->retry = (struct retry){0};
 	session_set_error(session, error);
 	session->never_connected = true;
 	play_dead(session, SESSION_FAILED);
@@ -319,6 +320,7 @@ static void adopt_connection(struct session *session)
 	__atomic_store_n(&session->state, SESSION_OPEN, __ATOMIC_RELAXED);
 	session->ready = !session->error;
 	session->never_connected = false;
+	session->retry = (struct retry){0};
 }
 
 /*
@@ -438,12 +440,38 @@ static void tell_exhausted(struct session *session)
 	trace_exhausted(session, holders, pool_holders(holders, MOST_HOLDERS));
 }
 
+/* A server that has refused is not asked before the pause is over, if there is nothing to share. */
+static bool may_ask(struct session *session)
+{
+	if (session->retry.next_ms == 0)
+		return true;
+	if (process_clock_ms() < session->retry.next_ms &&
+	    pool_prospect(session->target) != POOL_HAS_IDLE)
+		return false;
+	session->retry.next_ms = 0;
+	pool_stop_awaiting(session);
+	return true;
+}
+
+/* Until there is a backend, or a refused session may ask again, its descriptor stays quiet. */
+static void await(struct session *session)
+{
+	if (session->retry.next_ms > 0)
+		pool_await_until(session, session->retry.next_ms);
+	else
+		pool_await(session);
+}
+
 /* A place for the session: NULL when it failed for want of one, or, if it may not wait, not yet. */
 static struct backend *acquire(struct session *session, bool may_wait)
 {
 	char *error = NULL;
-	struct backend *backend = pool_acquire(session, may_wait, &error);
 
+	if (may_wait)
+		refusal_pause(&session->retry);
+	else if (!may_ask(session))
+		return NULL;
+	struct backend *backend = pool_acquire(session, may_wait, &error);
 	if (backend || error)
 		pool_stop_awaiting(session);
 	if (error) {
@@ -455,19 +483,23 @@ static struct backend *acquire(struct session *session, bool may_wait)
 }
 
 /*
- * A backend could not be opened: the session has failed, unless that was for want of room while we
- * hold others. Then true: share what we have instead.
+ * A backend could not be opened: the session has failed, unless that was for want of room. Then
+ * true: ask the pool again, at once if we hold others to share; else after a pause, until the pool
+ * timeout.
  */
-static bool share_instead(struct session *session, struct backend *backend)
+static bool may_try_again(struct session *session, struct backend *backend)
 {
 	PGconn *refused = backend->conn;
+	const char *message = REAL(PQerrorMessage)(refused);
 
-	if (!backend_refused_for_room(REAL(PQerrorMessage)(refused))) {
+	if (!refusal_is(message)) {
 		fail_to_open(session, backend);
 		return false;
 	}
 	backend->conn = NULL;
-	if (!pool_refused(backend)) {
+	if (!pool_refused(backend, session->target) &&
+	    !refusal_retry(&session->retry, pool_timeout_ms())) {
+		refusal_tell(session->target->label, message, pool_timeout_ms());
 		session_fail(session, refused, NULL);
 		return false;
 	}
@@ -484,7 +516,7 @@ static void connect_now(struct session *session, bool may_wait)
 			session_attach(session, backend);
 			return;
 		}
-		if (!share_instead(session, backend))
+		if (!may_try_again(session, backend))
 			return;
 	}
 }
@@ -683,7 +715,7 @@ void session_prepare(struct session *session, enum call_kind kind)
 	if (session->backend && session->kept)
 		send_kept(session);
 	else if (session->kept && session->state == SESSION_OPEN)
-		pool_await(session);
+		await(session);
 }
 
 int session_postpone(struct session *session, const struct command *command)
@@ -700,7 +732,7 @@ int session_postpone(struct session *session, const struct command *command)
 	}
 	session->rows_at_a_time = 0;
 	__atomic_store_n(&session->cancel_kept, false, __ATOMIC_SEQ_CST);
-	pool_await(session);
+	await(session);
 	return 1;
 }
 
@@ -787,7 +819,7 @@ static void start(struct session *session)
 
 	if (!backend && session->state != SESSION_FAILED) {
 		session->state = SESSION_STARTING;
-		pool_await(session);
+		await(session);
 	}
 	if (!backend)
 		return;
@@ -836,8 +868,9 @@ static void start_failed(struct session *session)
 	struct backend *backend = session->backend;
 
 	session->backend = NULL;
+	session->conn = session->dead;
 	session->ready = false;
-	if (share_instead(session, backend))
+	if (may_try_again(session, backend))
 		start(session);
 }
 
@@ -1023,6 +1056,7 @@ static void forget_state(struct session *session)
 	session->channels = 0;
 	session->has_events = false;
 	pool_stop_awaiting(session);
+	session->retry = (struct retry){0};
 	command_free(session->kept);
 	session->kept = NULL;
 	session->client.nonblocking = false;

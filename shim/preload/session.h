@@ -7,6 +7,7 @@
 
 #include "descriptor.h"
 #include "libpq.h"
+#include "refusal.h"
 #include "target.h"
 
 #include <stdbool.h>
@@ -92,6 +93,7 @@ struct session {
 	uint64_t awaiting_since;
 	int64_t awaiting_until_ms;
 	struct session *next_awaiting;
+	struct retry retry; /* refused by the server while we held nothing to share */
 
 	unsigned long number; /* in the trace; 0 before it is told of */
 	pid_t teller;         /* the process whose trace has it */

@@ -25,6 +25,7 @@ struct target {
 	char *conninfo; /* the explicit options */
 	char *resolved; /* all options, as libpq found them at the first connect; NULL before */
 	char *label;    /* user@host:port/database, for messages */
+	char *server;   /* host:port, as they were asked for */
 	char *connect_timeout;       /* what the program asked for; NULL if nothing */
 	struct identity *identities; /* more than one only where several hosts are named */
 	struct statuses *statuses;   /* of a new connection */

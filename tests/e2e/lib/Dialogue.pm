@@ -33,9 +33,24 @@ sub direct
 sub ask
 {
 	my ($self, $command) = @_;
+	$self->tell($command);
+	return $self->answer;
+}
+
+# The same in two steps, for what has to happen while the program is at it.
+sub tell
+{
+	my ($self, $command) = @_;
 	# The answer's end is seen by that of the next command, which needs no connection.
 	print { $self->{in} } "$command\nstatus $self\n";
-	my $answer = '';
+	$self->{told} = $command;
+	return;
+}
+
+sub answer
+{
+	my ($self) = @_;
+	my ($command, $answer) = ($self->{told}, '');
 	local $SIG{ALRM} = sub { die "no answer to '$command', only '$answer'" };
 	alarm 60;
 	while (1) {
