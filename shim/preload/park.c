@@ -28,7 +28,8 @@ enum login_column {
 	ROLE,
 	SESSION_AUTHORIZATION,
 	TRANSACTION_TIMEOUT,
-	CLIENT_ENCODING
+	CLIENT_ENCODING,
+	PROCESS
 };
 enum row_column { KIND, NAME, VALUE, TYPES };
 
@@ -42,7 +43,7 @@ static const char login_query[] =
     "SELECT pg_catalog.current_setting('statement_timeout'), pg_catalog.current_setting('role'), "
     "pg_catalog.current_setting('session_authorization'), "
     "pg_catalog.current_setting('transaction_timeout', true), "
-    "pg_catalog.current_setting('client_encoding'), "
+    "pg_catalog.current_setting('client_encoding'), pg_catalog.pg_backend_pid(), "
     "pg_catalog.set_config('client_encoding', pg_catalog.current_setting('server_encoding'), "
     "true), "
     "pg_catalog.set_config('statement_timeout', '0', true)%s; "
@@ -261,6 +262,7 @@ const char *snapshot_capture(struct backend *backend, struct snapshot **kept)
 	free(query);
 	if (!good)
 		return "has state that could not be read";
+	backend_note_process(backend, cell(taken.login, 0, PROCESS), "");
 	const char *pin = find_pin(&taken);
 	if (!pin && custom_overflowed())
 		pin = "may have more custom settings than are remembered";

@@ -15,13 +15,16 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 /* How long a refusal for want of room is taken for the server's last word. */
 #define REFUSAL_HOLDS_MS 30000
+#define REFUSAL_SHARE 20 /* ... or this many times as long as it took to be told */
 
 /* How long a session that was told to come for a backend is expected. */
 #define SIGN_HOLDS_MS 20
@@ -812,15 +815,47 @@ static bool holds_at_server_of(const struct target *target)
 
 bool pool_refused(struct backend *backend, const struct target *target)
 {
+	int64_t now = process_clock_ms();
+	/* Where it takes long to be told, it is not asked often. */
+	int64_t holds_ms = backend->asked_ms ? (now - backend->asked_ms) * REFUSAL_SHARE : 0;
+
 	pool_give_up(backend);
 	lock_pool();
 	bool others = holds_at_server_of(target);
 	if (others) {
 		refused_limit = (long)count;
-		refused_until_ms = process_clock_ms() + REFUSAL_HOLDS_MS;
+		refused_until_ms =
+		    now + (holds_ms > REFUSAL_HOLDS_MS ? holds_ms : REFUSAL_HOLDS_MS);
 	}
 	unlock_pool();
 	return others;
+}
+
+/*
+ * Under the lock. Only of connections at rest and alive: whose pooler has closed it may have given
+ * its process to another. Without a start a pid says nothing, as there may be several servers.
+ */
+static bool has_process_of(const struct backend *backend, const struct backend *other)
+{
+	if ((backend->state != BACKEND_IDLE && backend->state != BACKEND_HELD) ||
+	    backend == other || backend->process != other->process || !other->process_start[0] ||
+	    strcmp(backend->process_start, other->process_start) != 0)
+		return false;
+	struct pollfd wanted = {.fd = REAL(PQsocket)(backend->conn), .events = POLLIN};
+	return wanted.fd >= 0 && poll(&wanted, 1, 0) == 0;
+}
+
+bool pool_note_process(struct backend *backend, int pid, const char *start)
+{
+	lock_pool();
+	bool shared = pid && backend->process && pid != backend->process;
+	if (pid != backend->process || start[0])
+		snprintf(backend->process_start, sizeof backend->process_start, "%s", start);
+	backend->process = pid;
+	for (const struct backend *other = backends; other && pid && !shared; other = other->next)
+		shared = has_process_of(other, backend);
+	unlock_pool();
+	return shared;
 }
 
 enum pool_prospect pool_prospect(const struct target *target)

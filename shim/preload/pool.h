@@ -53,6 +53,13 @@ void pool_give_up(struct backend *backend);
  */
 bool pool_refused(struct backend *backend, const struct target *target);
 
+/*
+ * This process of the server has answered the backend; start is when it began, or "". True when
+ * that shows a pooler in transaction mode: the backend had another one before, or another backend
+ * has it now. A server, or a pooler in session mode, gives each connection one for its life.
+ */
+bool pool_note_process(struct backend *backend, int pid, const char *start);
+
 /* What a session of this target may expect just now. */
 enum pool_prospect {
 	POOL_HAS_IDLE, /* a backend that is ready */

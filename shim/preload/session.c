@@ -39,6 +39,13 @@
 /* How long a call waits for another thread's call on the same session, which libpq forbids it to. */
 #define OTHERS_CALL_MS 1000
 
+/*
+ * How long PQconnectPoll waits for the answer to our own first question, and, where there is none,
+ * how soon it is to be called again.
+ */
+#define ANSWER_MS 100
+#define LOOK_AGAIN_MS 1000
+
 /* How many holders of backends the trace names. */
 #define MOST_HOLDERS 16
 
@@ -492,7 +499,7 @@ static bool may_try_again(struct session *session, struct backend *backend)
 	PGconn *refused = backend->conn;
 	const char *message = REAL(PQerrorMessage)(refused);
 
-	if (!refusal_is(message)) {
+	if (!backend->refused && !refusal_is(message)) {
 		fail_to_open(session, backend);
 		return false;
 	}
@@ -507,12 +514,18 @@ static bool may_try_again(struct session *session, struct backend *backend)
 	return true;
 }
 
+/* Until when a pooler may make a new backend wait, where there are others to share instead. */
+static int64_t patience_ends_ms(void)
+{
+	return pool_count() > 1 ? process_clock_ms() + pool_timeout_ms() : INT64_MAX;
+}
+
 static void connect_now(struct session *session, bool may_wait)
 {
 	struct backend *backend;
 
 	while ((backend = acquire(session, may_wait))) {
-		if (backend->conn || backend_open(backend, session->target)) {
+		if (backend->conn || backend_open(backend, session->target, patience_ends_ms())) {
 			session_attach(session, backend);
 			return;
 		}
@@ -919,19 +932,52 @@ static PostgresPollingStatusType polling_status(const struct session *session)
 	return good ? PGRES_POLLING_OK : PGRES_POLLING_FAILED;
 }
 
+static PostgresPollingStatusType poll_libpq(struct session *session)
+{
+	PostgresPollingStatusType status = session->resetting ? REAL(PQresetPoll)(session->conn)
+							      : REAL(PQconnectPoll)(session->conn);
+
+	/* libpq may have gone on to the next address, and another socket. */
+	descriptor_follow(session);
+	return status;
+}
+
+/*
+ * libpq has connected, but a pooler may not have a place yet: where there are others to share
+ * instead, that is found out before the program is told. A server answers at once; where it does
+ * not, the descriptor wakes the program to have another look. True while there is no answer.
+ */
+static bool is_unanswered(struct session *session)
+{
+	struct backend *backend = session->backend;
+	int64_t now = process_clock_ms();
+
+	if (!backend->asking && (pool_count() <= 1 || !backend_examine_begin(backend)))
+		return false;
+	if (!backend_examined_by(backend, now + ANSWER_MS)) {
+		descriptor_await(session, LOOK_AGAIN_MS);
+		if (pool_count() <= 1 || now - backend->asked_ms < pool_timeout_ms())
+			return true;
+		backend_take_for_refused(backend);
+	}
+	session_apply_client(session, session->conn);
+	descriptor_follow(session);
+	return false;
+}
+
 PostgresPollingStatusType session_poll(struct session *session)
 {
 	NO_CANCEL();
-	PostgresPollingStatusType status;
 
 	if (session->state == SESSION_STARTING && session->backend) {
-		status = session->resetting ? REAL(PQresetPoll)(session->conn)
-					    : REAL(PQconnectPoll)(session->conn);
-		/* libpq may have gone on to the next address, and another socket. */
-		descriptor_follow(session);
+		PostgresPollingStatusType status =
+		    session->backend->asking ? PGRES_POLLING_OK : poll_libpq(session);
+
 		if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
 			return status;
-		start_ended(session, status == PGRES_POLLING_OK);
+		if (status == PGRES_POLLING_OK && is_unanswered(session))
+			return PGRES_POLLING_READING;
+		start_ended(session, status == PGRES_POLLING_OK && !session->backend->refused);
 	} else if (session->state == SESSION_STARTING)
 		start_again(session);
 	return polling_status(session);

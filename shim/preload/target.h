@@ -33,6 +33,7 @@ struct target {
 	bool pgbouncer;   /* behind transaction pooling: nothing is captured, reset or restored */
 	bool replication; /* a walsender: cannot be reset or captured */
 	bool known_good;  /* a connect has succeeded */
+	bool told_pooler; /* ... and it turned out that sessions share server processes */
 	UT_hash_handle hh;
 };
 
