@@ -81,15 +81,40 @@ static const char examine_query[] =
     "WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid "
     "AND p.prosrc OPERATOR(pg_catalog.~*) 'set_config|(^|[^a-z_])set[^a-z_]'; ";
 
-/* One row: which server process answers, since when; then the custom settings asked for. */
+/* One row: which server process answers, since when; the guard, where one was needed. */
 static const char process_query[] =
     "SELECT pg_catalog.pg_backend_pid(), (SELECT pg_catalog.date_part('epoch', a.backend_start) "
-    "FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS a)";
+    "FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS a), ";
 
-enum process_column { PID, START, FIRST_CUSTOM };
+/*
+ * PQLEASH_STATEMENT_TIMEOUT guards a session that has no statement_timeout, unless somebody wants
+ * it so: the program, by SET or as it connects, or who set up the login or the database.
+ */
+static const char guard_query[] =
+    "(SELECT pg_catalog.set_config(name, '%ld', false) FROM pg_catalog.pg_settings "
+    "WHERE name OPERATOR(pg_catalog.=) 'statement_timeout' "
+    "AND setting OPERATOR(pg_catalog.=) '0' AND source OPERATOR(pg_catalog.=) ANY "
+    "('{default,\"configuration file\",\"environment variable\",\"command line\"}'"
+    "::pg_catalog.text[]))";
+
+enum process_column { PID, START, GUARD, FIRST_CUSTOM };
+
+/* Further columns may follow. */
+static void add_process_query(struct text *query)
+{
+	text_add(query, "%s", process_query);
+	if (settings()->statement_timeout_ms > 0)
+		text_add(query, guard_query, settings()->statement_timeout_ms);
+	else
+		text_add(query, "NULL");
+}
 
 static void note_process(struct backend *backend, const PGresult *row)
 {
+	const char *guard = REAL(PQgetvalue)(row, 0, GUARD);
+
+	if (guard[0])
+		snprintf(backend->guard, sizeof backend->guard, "%s", guard);
 	backend_note_process(
 	    backend, REAL(PQgetvalue)(row, 0, PID), REAL(PQgetvalue)(row, 0, START));
 }
@@ -143,7 +168,8 @@ bool backend_examine_begin(struct backend *backend)
 	backend->examined = true;
 	/* Where the question cannot be asked, the safe answer is to reuse nothing. */
 	backend->never_reset = true;
-	text_add(&query, "%s%s", examine_query, process_query);
+	text_add(&query, "%s", examine_query);
+	add_process_query(&query);
 	char *text = text_take(&query);
 	backend_hush(backend);
 	backend->asking = text && REAL(PQsendQuery)(backend->conn, text) == 1;
@@ -214,6 +240,7 @@ static void begin(struct backend *backend, struct target *target)
 	backend->tracing = backend->unshared = false;
 	backend->asking = backend->refused = false;
 	backend->asked_ms = 0;
+	backend->guard[0] = '\0';
 	pool_note_process(backend, 0, "");
 	backend->stain_count = 0;
 }
@@ -332,6 +359,7 @@ void backend_disconnect(struct backend *backend)
 	int descriptor = REAL(PQsocket)(backend->conn);
 
 	backend->examined = false;
+	backend->guard[0] = '\0';
 	pool_note_process(backend, 0, "");
 	if (descriptor < 0)
 		return;
@@ -409,6 +437,7 @@ bool backend_reset(struct backend *backend, bool dirty)
 		return true;
 	allow_discard(backend);
 	backend->reset_pending = REAL(PQsendQuery)(backend->conn, "DISCARD ALL") == 1;
+	backend->guard[0] = '\0';
 	return backend->reset_pending;
 }
 
@@ -428,18 +457,19 @@ static bool read_reset(struct backend *backend)
 }
 
 /*
- * DISCARD ALL leaves a custom setting behind as an empty text, where a new connection has none at
- * all. Such a backend may only serve sessions that have the setting themselves.
+ * What DISCARD ALL leaves to do. It takes our guard off. And it leaves a custom setting behind as an
+ * empty text, where a new connection has none at all: such a backend may only serve sessions that
+ * have the setting themselves.
  */
-static bool find_stains(struct backend *backend)
+static bool see_after_reset(struct backend *backend)
 {
 	size_t count = custom_count();
 	struct text query = {0};
 
 	backend->stain_count = 0;
-	if (count == 0 || backend->target->pgbouncer)
+	if ((count == 0 && settings()->statement_timeout_ms == 0) || backend->target->pgbouncer)
 		return true;
-	text_add(&query, "%s", process_query);
+	add_process_query(&query);
 	for (size_t i = 0; i < count; i++)
 		text_add(&query, ", pg_catalog.current_setting('%s', true)", custom_name(i));
 	char *text = text_take(&query);
@@ -478,5 +508,18 @@ bool backend_settle(struct backend *backend)
 	backend_examine(backend);
 	if (custom_overflowed() || backend->never_reset || backend->default_role)
 		return !was_reset;
-	return !was_reset || find_stains(backend);
+	return !was_reset || see_after_reset(backend);
+}
+
+void backend_guard(struct backend *backend)
+{
+	struct text query = {0};
+
+	add_process_query(&query);
+	char *text = text_take(&query);
+	PGresult *row = text ? backend_query(backend, text) : NULL;
+	if (REAL(PQresultStatus)(row) == PGRES_TUPLES_OK)
+		note_process(backend, row);
+	REAL(PQclear)(row);
+	free(text);
 }

@@ -41,6 +41,7 @@ struct backend {
 	int64_t asked_ms;        /* when it was asked */
 	int process;             /* pid of the server's that answered last; 0 for unknown */
 	char process_start[24];  /* when that began */
+	char guard[24];          /* the statement_timeout we gave it, as SHOW tells it; or "" */
 	uint64_t generation;     /* of what a new connection sees: see pool_login_changed */
 	size_t stain_count;
 	const char *stains[MOST_CUSTOM_SETTINGS]; /* settings that DISCARD ALL could not remove */
@@ -116,6 +117,12 @@ bool backend_reset(struct backend *backend, bool dirty);
  * closed.
  */
 bool backend_settle(struct backend *backend);
+
+/*
+ * Give it PQLEASH_STATEMENT_TIMEOUT again, after a statement that may have taken it off. Not in a
+ * transaction.
+ */
+void backend_guard(struct backend *backend);
 
 /* Run a query of our own; no notice of it reaches the program. The caller clears the result. */
 PGresult *backend_query(struct backend *backend, const char *query);

@@ -226,7 +226,7 @@ void session_set_error(struct session *session, char *message)
 {
 	free(session->error);
 	session->error = message;
-	session->ready = session->backend && !message;
+	session->ready = session->backend && !message && !session->unguarded;
 }
 
 /*
@@ -325,6 +325,7 @@ static void adopt_connection(struct session *session)
 {
 	session->identity = target_identify(session->target, session->conn);
 	__atomic_store_n(&session->state, SESSION_OPEN, __ATOMIC_RELAXED);
+	session->unguarded = false;
 	session->ready = !session->error;
 	session->never_connected = false;
 	session->retry = (struct retry){0};
@@ -695,6 +696,28 @@ static void send_kept(struct session *session)
 		REAL(PQrequestCancel)(session->conn);
 }
 
+void session_unguard(struct session *session)
+{
+	session->unguarded = true;
+	session->ready = false;
+}
+
+/*
+ * A RESET or DISCARD of the program's gives it the statement_timeout of its login. Where that is
+ * none, ours is back before the next statement; a transaction must end first. One that listens may
+ * wait for notifications at its descriptor: asking would read them.
+ */
+static void guard_again(struct session *session)
+{
+	if (REAL(PQtransactionStatus)(session->conn) != PQTRANS_IDLE || session->channels > 0 ||
+	    (HAS(PQpipelineStatus) && REAL(PQpipelineStatus)(session->conn) != 0))
+		return;
+	backend_guard(session->backend);
+	session_apply_client(session, session->conn);
+	session->unguarded = false;
+	session->ready = !session->error;
+}
+
 void session_prepare(struct session *session, enum call_kind kind)
 {
 	if (kind == CALL_OWN)
@@ -725,6 +748,8 @@ void session_prepare(struct session *session, enum call_kind kind)
 		session->cancelled = kind == CALL_EXECUTE && session->backend &&
 				     __atomic_load_n(&session->cancel_kept, __ATOMIC_SEQ_CST);
 	}
+	if (session->unguarded && session->backend && kind >= CALL_SEND)
+		guard_again(session);
 	if (session->backend && session->kept)
 		send_kept(session);
 	else if (session->kept && session->state == SESSION_OPEN)
@@ -952,7 +977,8 @@ static bool is_unanswered(struct session *session)
 	struct backend *backend = session->backend;
 	int64_t now = process_clock_ms();
 
-	if (!backend->asking && (pool_count() <= 1 || !backend_examine_begin(backend)))
+	if (!backend->asking && ((pool_count() <= 1 && settings()->statement_timeout_ms == 0) ||
+				    !backend_examine_begin(backend)))
 		return false;
 	if (!backend_examined_by(backend, now + ANSWER_MS)) {
 		descriptor_await(session, LOOK_AGAIN_MS);
@@ -1066,6 +1092,9 @@ bool session_park(struct session *session)
 		return false;
 	session->asked = session->sent;
 	leave_client(session);
+	if (session->unguarded)
+		backend_guard(session->backend);
+	session->unguarded = false;
 	backend_examine(session->backend);
 	session->pinned = find_pin(session);
 	if (!session->pinned)
@@ -1098,7 +1127,7 @@ static void forget_state(struct session *session)
 	session->dead = NULL;
 	session->conn = NULL;
 	session->pinned = session->pinned_for_good = NULL;
-	session->unnamed_statement = session->dirty = false;
+	session->unnamed_statement = session->dirty = session->unguarded = false;
 	session->channels = 0;
 	session->has_events = false;
 	pool_stop_awaiting(session);
@@ -1174,6 +1203,15 @@ static void close_attached(struct session *session)
 	session->ready = false;
 }
 
+/* libpq's own PQreset has put a new server process behind it. */
+static void guard_anew(struct session *session)
+{
+	if (settings()->statement_timeout_ms == 0 || REAL(PQstatus)(session->conn) != CONNECTION_OK)
+		return;
+	backend_examine(session->backend);
+	session_apply_client(session, session->conn);
+}
+
 /* Event procedures and their data belong to the real connection: it is reset, not replaced. */
 static void reset_in_place(struct session *session, bool start_only)
 {
@@ -1186,12 +1224,14 @@ static void reset_in_place(struct session *session, bool start_only)
 	else
 		REAL(PQreset)(session->conn);
 	session->client.nonblocking = false;
-	session->dirty = session->unnamed_statement = false;
+	session->dirty = session->unnamed_statement = session->unguarded = false;
 	session->channels = 0;
 	if (session->resetting)
 		session->state = SESSION_STARTING;
-	else
+	else {
+		guard_anew(session);
 		cancel_renew(session);
+	}
 	descriptor_follow(session);
 }
 

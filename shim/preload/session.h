@@ -112,6 +112,7 @@ struct session {
 	bool descriptor_is_quiet;
 	bool awaiting;          /* in the pool's line of sessions */
 	bool called;            /* its turn has come: its descriptor was made readable */
+	bool unguarded;         /* may have lost PQLEASH_STATEMENT_TIMEOUT by a statement */
 	bool unnamed_statement; /* PQprepare(conn, "", ...) may still be executed */
 	bool has_events;        /* event procedures are registered with its backend */
 	bool resetting;         /* by libpq's own PQresetStart, for their sake */
@@ -289,6 +290,9 @@ void session_lose(struct session *session, const char *message);
 
 /* The process exits: the same, but not counted as a loss. */
 void session_exit(struct session *session);
+
+/* A statement is sent that may take our statement_timeout off: look before the next one. */
+void session_unguard(struct session *session);
 
 /*
  * PQprepare's unnamed statement is in no catalog: a session that may still execute one cannot move.

@@ -407,6 +407,17 @@ static void target_free(struct target *target)
 	free(target);
 }
 
+/* What is set for a session may be another's after its next transaction there. */
+static void tell_unguarded(void)
+{
+	static bool told;
+
+	if (settings()->statement_timeout_ms > 0 &&
+	    !__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
+		say("PQLEASH_STATEMENT_TIMEOUT has no effect behind a pooler in transaction mode; "
+		    "set statement_timeout for the role or the database");
+}
+
 static struct target *target_make(const struct merge *merge, char *key, size_t shared)
 {
 	struct target *target = calloc(1, sizeof *target);
@@ -424,6 +435,8 @@ static struct target *target_make(const struct merge *merge, char *key, size_t s
 	target->server = merge_server(merge);
 	target->connect_timeout = asked ? strdup(asked) : NULL;
 	target->pgbouncer = merge->pgbouncer;
+	if (target->pgbouncer)
+		tell_unguarded();
 	target->replication = replication && replication[0] && strcmp(replication, "false") != 0 &&
 			      strcmp(replication, "off") != 0 && strcmp(replication, "no") != 0 &&
 			      strcmp(replication, "0") != 0;

@@ -278,6 +278,27 @@ subtest 'no transaction mode' => sub {
 	}
 };
 
+# PgBouncer refuses the startup option that would be the simplest way.
+subtest 'a statement timeout of ours' => sub {
+	my $conninfo = pooler(pool_mode => 'session', max_client_conn => 50, default_pool_size => 40);
+	for my $limit (1, 3) {
+		my @script = ((map { ("open s$_ $conninfo", $_ % 2 ? "exec s$_ SET statement_timeout = '1${_}s'" : "exec s$_ RESET ALL") } 1 .. 5),
+			(map { "exec s$_ SELECT current_setting('statement_timeout')" } 1 .. 5, 1 .. 5),
+			map { ("finish s$_", "open s$_ $conninfo", "exec s$_ SELECT current_setting('statement_timeout')") } 1 .. 5);
+		my $leashed = play_leashed({ PQLEASH_STATEMENT_TIMEOUT => 77, PQLEASH_LIMIT => $limit }, @script);
+		my @seen = map { /\n  (\S+)$/ ? $1 : () } @{ $leashed->{answers} };
+		is_deeply(\@seen, [ (qw(11s 77s 13s 77s 15s)) x 2, ('77s') x 5 ], "session mode, limit $limit: every session has it, or its own") or diag($leashed->{out});
+		is(said($leashed), '', '... nothing is said');
+	}
+
+	$conninfo = pooler(pool_mode => 'transaction', max_client_conn => 50, default_pool_size => 2);
+	my $line = log_size();
+	my $leashed = play_leashed({ PQLEASH_STATEMENT_TIMEOUT => 77, PQLEASH_PGBOUNCER => 1 }, ten_plain($conninfo), ten_plain("$conninfo dbname=other"));
+	is(errors_in($leashed), 0, 'transaction mode: nothing fails');
+	like(said($leashed), qr/\A[^\n]*PQLEASH_STATEMENT_TIMEOUT has no effect behind a pooler in transaction mode[^\n]*\n\z/, '... one line says that there is none');
+	is(scalar(grep { /statement_timeout/ } statements_since($line)), 0, '... and none is set');
+};
+
 subtest 'transaction mode, finished sessions' => sub {
 	my $conninfo = pooler(pool_mode => 'transaction', max_client_conn => 50, default_pool_size => 2);
 	my $line = log_size();
