@@ -176,6 +176,16 @@ subtest 'session mode, with few connections to the server' => sub {
 	}
 };
 
+subtest 'session mode, a program of 22 suites that leaks' => sub {
+	for my $places ([ default_pool_size => 2 ], [ max_client_conn => 2 ]) {
+		my $conninfo = pooler(pool_mode => 'session', max_client_conn => 50, default_pool_size => 40, @$places);
+		wait_until(sub { play_direct("open a $conninfo")->{answers}[0] eq 'OK IDLE' }, 30, 'a place');
+		my $result = leashed({ PGHOST => "$folder", PGPORT => 6432, PQLEASH_POOL_TIMEOUT => 1 }, build_dir() . '/tests/subjects/legacy');
+		is($result->{status}, 0, "@$places: it passes") or diag(substr $result->{out}, -2000);
+		like($result->{out}, qr/^legacy: 1178 of 1178 checks passed in 22 suites$/m, '... every check');
+	}
+};
+
 subtest 'session mode, with no connection to the server' => sub {
 	my $conninfo = pooler(pool_mode => 'session', max_client_conn => 50, default_pool_size => 1, query_wait_timeout => 1);
 	my $holder = Dialogue->direct({});
