@@ -8,6 +8,7 @@
 #include "openssl.h"
 #include "pool.h"
 #include "process.h"
+#include "refusal.h"
 #include "say.h"
 #include "settings.h"
 #include "statement.h"
@@ -16,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,30 +66,74 @@ static void learn_defaults(PGconn *conn)
  * does not give that back), and which custom settings the database's functions may set behind our
  * back.
  */
-void backend_examine(struct backend *backend)
-{
-	static const char query[] =
-	    "SELECT 'role' FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS "
-	    "c "
-	    "WHERE c OPERATOR(pg_catalog.~~) 'role=%' "
-	    "AND s.setdatabase OPERATOR(pg_catalog.=) ANY (ARRAY[0::pg_catalog.oid, (SELECT d.oid "
-	    "FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) "
-	    "pg_catalog.current_database())]) "
-	    "AND s.setrole OPERATOR(pg_catalog.=) ANY (ARRAY[0::pg_catalog.oid, (SELECT r.oid FROM "
-	    "pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) session_user)]) "
-	    "UNION ALL SELECT 'SET ' OPERATOR(pg_catalog.||) pg_catalog.split_part(c, '=', 1) "
-	    "FROM pg_catalog.pg_proc p, pg_catalog.unnest(p.proconfig) AS c "
-	    "WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid "
-	    "UNION ALL SELECT p.prosrc FROM pg_catalog.pg_proc p "
-	    "WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid "
-	    "AND p.prosrc OPERATOR(pg_catalog.~*) 'set_config|(^|[^a-z_])set[^a-z_]'";
+static const char examine_query[] =
+    "SELECT 'role' FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS "
+    "c "
+    "WHERE c OPERATOR(pg_catalog.~~) 'role=%' "
+    "AND s.setdatabase OPERATOR(pg_catalog.=) ANY (ARRAY[0::pg_catalog.oid, (SELECT d.oid "
+    "FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) "
+    "pg_catalog.current_database())]) "
+    "AND s.setrole OPERATOR(pg_catalog.=) ANY (ARRAY[0::pg_catalog.oid, (SELECT r.oid FROM "
+    "pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) session_user)]) "
+    "UNION ALL SELECT 'SET ' OPERATOR(pg_catalog.||) pg_catalog.split_part(c, '=', 1) "
+    "FROM pg_catalog.pg_proc p, pg_catalog.unnest(p.proconfig) AS c "
+    "WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid "
+    "UNION ALL SELECT p.prosrc FROM pg_catalog.pg_proc p "
+    "WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid "
+    "AND p.prosrc OPERATOR(pg_catalog.~*) 'set_config|(^|[^a-z_])set[^a-z_]'; ";
 
-	if (backend->examined || backend->target->pgbouncer || backend->target->replication)
+/* One row: which server process answers, since when; the guard, where one was needed. */
+static const char process_query[] =
+    "SELECT pg_catalog.pg_backend_pid(), (SELECT pg_catalog.date_part('epoch', a.backend_start) "
+    "FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS a), ";
+
+/*
+ * PQLEASH_STATEMENT_TIMEOUT guards a session that has no statement_timeout, unless somebody wants
+ * it so: the program, by SET or as it connects, or who set up the login or the database.
+ */
+static const char guard_query[] =
+    "(SELECT pg_catalog.set_config(name, '%ld', false) FROM pg_catalog.pg_settings "
+    "WHERE name OPERATOR(pg_catalog.=) 'statement_timeout' "
+    "AND setting OPERATOR(pg_catalog.=) '0' AND source OPERATOR(pg_catalog.=) ANY "
+    "('{default,\"configuration file\",\"environment variable\",\"command line\"}'"
+    "::pg_catalog.text[]))";
+
+enum process_column { PID, START, GUARD, FIRST_CUSTOM };
+
+/* Further columns may follow. */
+static void add_process_query(struct text *query)
+{
+	text_add(query, "%s", process_query);
+	if (settings()->statement_timeout_ms > 0)
+		text_add(query, guard_query, settings()->statement_timeout_ms);
+	else
+		text_add(query, "NULL");
+}
+
+static void note_process(struct backend *backend, const PGresult *row)
+{
+	const char *guard = REAL(PQgetvalue)(row, 0, GUARD);
+
+	if (guard[0])
+		snprintf(backend->guard, sizeof backend->guard, "%s", guard);
+	backend_note_process(
+	    backend, REAL(PQgetvalue)(row, 0, PID), REAL(PQgetvalue)(row, 0, START));
+}
+
+void backend_note_process(struct backend *backend, const char *pid, const char *start)
+{
+	if (!pool_note_process(backend, atoi(pid), start) ||
+	    __atomic_exchange_n(&backend->target->told_pooler, true, __ATOMIC_RELAXED))
 		return;
-	backend->examined = true;
-	PGresult *found = backend_query(backend, query);
-	/* Where the question cannot be asked, the safe answer is to reuse nothing. */
-	backend->never_reset = REAL(PQresultStatus)(found) != PGRES_TUPLES_OK;
+	say("%s: one server process serves several connections, as behind a pooler in transaction "
+	    "mode; without PQLEASH_PGBOUNCER=1, or pgbouncer=true in the URL, sessions get each "
+	    "other's state",
+	    backend->target->label);
+}
+
+static void note_sources(struct backend *backend, const PGresult *found)
+{
+	backend->never_reset = false;
 	for (int row = 0; row < REAL(PQntuples)(found); row++) {
 		const char *source = REAL(PQgetvalue)(found, row, 0);
 
@@ -100,7 +146,85 @@ void backend_examine(struct backend *backend)
 		say_debug("%s: %s: its backends are closed, not reused", backend->target->label,
 		    backend->never_reset ? "a function sets a setting by a computed name"
 					 : "a default role");
-	REAL(PQclear)(found);
+}
+
+/* Clears it. */
+static void note_answer(struct backend *backend, PGresult *answer)
+{
+	if (REAL(PQresultStatus)(answer) != PGRES_TUPLES_OK)
+		backend->refused |= refusal_is(REAL(PQresultErrorMessage)(answer));
+	else if (REAL(PQnfields)(answer) < FIRST_CUSTOM)
+		note_sources(backend, answer);
+	else
+		note_process(backend, answer);
+	REAL(PQclear)(answer);
+}
+
+bool backend_examine_begin(struct backend *backend)
+{
+	struct text query = {0};
+
+	if (backend->examined || backend->target->pgbouncer || backend->target->replication)
+		return false;
+	backend->examined = true;
+	/* Where the question cannot be asked, the safe answer is to reuse nothing. */
+	backend->never_reset = true;
+	text_add(&query, "%s", examine_query);
+	add_process_query(&query);
+	char *text = text_take(&query);
+	backend_hush(backend);
+	backend->asking = text && REAL(PQsendQuery)(backend->conn, text) == 1;
+	backend->asked_ms = process_clock_ms();
+	free(text);
+	return backend->asking;
+}
+
+/* Read what is there; false when it was the last. */
+static bool read_answers(struct backend *backend)
+{
+	while (backend->asking) {
+		REAL(PQconsumeInput)(backend->conn);
+		if (REAL(PQisBusy)(backend->conn))
+			return true;
+		PGresult *answer = REAL(PQgetResult)(backend->conn);
+		if (answer)
+			note_answer(backend, answer);
+		else
+			backend->asking = false;
+	}
+	return false;
+}
+
+bool backend_examined_by(struct backend *backend, int64_t until_ms)
+{
+	while (read_answers(backend)) {
+		struct pollfd wanted = {.fd = REAL(PQsocket)(backend->conn), .events = POLLIN};
+		int64_t left = until_ms - process_clock_ms();
+
+		if (left <= 0)
+			return false;
+		poll(&wanted, 1, left < INT_MAX ? (int)left : INT_MAX);
+	}
+	return true;
+}
+
+void backend_examine(struct backend *backend)
+{
+	if (backend_examine_begin(backend))
+		backend_examined_by(backend, INT64_MAX);
+}
+
+void backend_take_for_refused(struct backend *backend)
+{
+	say_debug("%s: no answer to the first question: a pooler has no place for it",
+	    backend->target->label);
+	backend->refused = true;
+	backend->asking = false;
+	shutdown(REAL(PQsocket)(backend->conn), SHUT_RDWR);
+	/* Here libpq sees it. */
+	while (
+	    REAL(PQstatus)(backend->conn) == CONNECTION_OK && REAL(PQconsumeInput)(backend->conn))
+		;
 }
 
 bool backend_is_older(const struct backend *backend)
@@ -116,6 +240,10 @@ static void begin(struct backend *backend, struct target *target)
 	backend->examined = backend->never_reset = backend->default_role = false;
 	backend->reset_pending = false;
 	backend->tracing = backend->unshared = false;
+	backend->asking = backend->refused = false;
+	backend->asked_ms = 0;
+	backend->guard[0] = '\0';
+	pool_note_process(backend, 0, "");
 	backend->stain_count = 0;
 	backend->has_temporary = false;
 	backend->blank.taken = false;
@@ -133,7 +261,7 @@ static void remember_socket(struct backend *backend)
 	backend->descriptor = descriptor;
 }
 
-bool backend_open(struct backend *backend, struct target *target)
+bool backend_open(struct backend *backend, struct target *target, int64_t answer_by_ms)
 {
 	begin(backend, target);
 	backend->conn = REAL(PQconnectdb)(target_conninfo(target));
@@ -141,8 +269,10 @@ bool backend_open(struct backend *backend, struct target *target)
 	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
 		return false;
 	backend_started(backend);
-	backend_examine(backend);
-	return true;
+	/* PgBouncer may connect us at once, and let the first question wait for a place. */
+	if (backend_examine_begin(backend) && !backend_examined_by(backend, answer_by_ms))
+		backend_take_for_refused(backend);
+	return !backend->refused;
 }
 
 bool backend_start(struct backend *backend, struct target *target)
@@ -246,6 +376,9 @@ void backend_disconnect(struct backend *backend)
 {
 	int descriptor = REAL(PQsocket)(backend->conn);
 
+	backend->examined = false;
+	backend->guard[0] = '\0';
+	pool_note_process(backend, 0, "");
 	if (descriptor < 0)
 		return;
 	shutdown(descriptor, SHUT_WR);
@@ -326,6 +459,7 @@ bool backend_reset(struct backend *backend, bool dirty)
 		return true;
 	allow_discard(backend);
 	backend->reset_pending = REAL(PQsendQuery)(backend->conn, "DISCARD ALL") == 1;
+	backend->guard[0] = '\0';
 	return backend->reset_pending;
 }
 
@@ -345,28 +479,33 @@ static bool read_reset(struct backend *backend)
 }
 
 /*
- * DISCARD ALL leaves a custom setting behind as an empty text, where a new connection has none at
- * all. Such a backend may only serve sessions that have the setting themselves.
+ * What DISCARD ALL leaves to do. It takes our guard off. And it leaves a custom setting behind as an
+ * empty text, where a new connection has none at all: such a backend may only serve sessions that
+ * have the setting themselves.
  */
-static bool find_stains(struct backend *backend)
+static bool see_after_reset(struct backend *backend)
 {
 	size_t count = custom_count();
 	struct text query = {0};
 
 	backend->stain_count = 0;
-	if (count == 0 || backend->target->pgbouncer)
+	if ((count == 0 && settings()->statement_timeout_ms == 0) || backend->target->pgbouncer)
 		return true;
-	text_add(&query, "SELECT ");
+	add_process_query(&query);
 	for (size_t i = 0; i < count; i++)
-		text_add(&query, "%spg_catalog.current_setting('%s', true)", i ? ", " : "",
-		    custom_name(i));
+		text_add(&query, ", pg_catalog.current_setting('%s', true)", custom_name(i));
 	char *text = text_take(&query);
 	PGresult *found = text ? backend_query(backend, text) : NULL;
 	free(text);
 	bool good = REAL(PQresultStatus)(found) == PGRES_TUPLES_OK;
-	for (size_t i = 0; good && i < count; i++)
-		if (!REAL(PQgetisnull)(found, 0, (int)i) && !REAL(PQgetvalue)(found, 0, (int)i)[0])
+	if (good)
+		note_process(backend, found);
+	for (size_t i = 0; good && i < count; i++) {
+		int column = FIRST_CUSTOM + (int)i;
+
+		if (!REAL(PQgetisnull)(found, 0, column) && !REAL(PQgetvalue)(found, 0, column)[0])
 			backend->stains[backend->stain_count++] = custom_name(i);
+	}
 	REAL(PQclear)(found);
 	return good;
 }
@@ -391,21 +530,18 @@ bool backend_settle(struct backend *backend)
 	backend_examine(backend);
 	if (custom_overflowed() || backend->never_reset || backend->default_role)
 		return !was_reset;
-	return !was_reset || find_stains(backend);
+	return !was_reset || see_after_reset(backend);
 }
 
-bool backend_refused_for_room(const char *message)
+void backend_guard(struct backend *backend)
 {
-	/*
-	 * PostgreSQL, PgBouncer and Supavisor; the SQLSTATE of a refused connect is not to be had
-	 * from libpq.
-	 */
-	static const char *const refusals[] = {"too many clients already",
-	    "too many connections for", "remaining connection slots are reserved",
-	    "no more connections allowed", "MaxClientsInSessionMode", "max clients reached"};
+	struct text query = {0};
 
-	for (size_t i = 0; message && i < sizeof refusals / sizeof *refusals; i++)
-		if (strstr(message, refusals[i]))
-			return true;
-	return false;
+	add_process_query(&query);
+	char *text = text_take(&query);
+	PGresult *row = text ? backend_query(backend, text) : NULL;
+	if (REAL(PQresultStatus)(row) == PGRES_TUPLES_OK)
+		note_process(backend, row);
+	REAL(PQclear)(row);
+	free(text);
 }

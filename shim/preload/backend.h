@@ -34,15 +34,21 @@ struct backend {
 	int descriptor;          /* libpq's socket, as it was opened; -1 while that is not known */
 	dev_t device; /* ... to know it from a file of the program's that has its number */
 	ino_t inode;
-	pid_t *share;       /* what was forked since it was attached has it, too: see share.h */
-	bool connected;     /* the trace has been told so */
-	bool reset_pending; /* DISCARD ALL was sent and not read yet */
-	bool tracing;       /* libpq writes what it exchanges to a file of the program */
-	bool unshared;      /* known by its pid, or changed beyond reset: for nobody else */
-	bool examined;      /* what only needs to be asked once has been asked */
-	bool never_reset;   /* what its sessions change cannot be known, nor reset */
-	bool default_role;  /* the login has one, which DISCARD ALL does not give back */
-	bool has_temporary; /* its sessions have had temporary objects */
+	pid_t *share;           /* what was forked since it was attached has it, too: see share.h */
+	bool connected;         /* the trace has been told so */
+	bool reset_pending;     /* DISCARD ALL was sent and not read yet */
+	bool tracing;           /* libpq writes what it exchanges to a file of the program */
+	bool unshared;          /* known by its pid, or changed beyond reset: for nobody else */
+	bool examined;          /* what only needs to be asked once has been asked */
+	bool never_reset;       /* what its sessions change cannot be known, nor reset */
+	bool default_role;      /* the login has one, which DISCARD ALL does not give back */
+	bool asking;            /* that question is on its way */
+	bool refused;           /* a pooler has connected us, but has no place at the server */
+	bool has_temporary;     /* its sessions have had temporary objects */
+	int64_t asked_ms;       /* when it was asked */
+	int process;            /* pid of the server's that answered last; 0 for unknown */
+	char process_start[24]; /* when that began */
+	char guard[24];         /* the statement_timeout we gave it, as SHOW tells it; or "" */
 	struct fingerprint blank; /* of a session that has changed nothing */
 	uint64_t generation;      /* of what a new connection sees: see pool_login_changed */
 	size_t stain_count;
@@ -52,8 +58,9 @@ struct backend {
 /*
  * Open a connection to the target into an empty backend. False: backend->conn is libpq's failed
  * one, or NULL.
+ *   answer_by_ms  until when its first question must be answered; INT64_MAX for as long as it takes
  */
-bool backend_open(struct backend *backend, struct target *target);
+bool backend_open(struct backend *backend, struct target *target, int64_t answer_by_ms);
 
 /*
  * The same in two steps, for PQconnectStart: begin, and adopt once PQconnectPoll says it is ready.
@@ -66,6 +73,20 @@ bool backend_is_older(const struct backend *backend);
 
 /* Ask it what has to be known before it is reset or captured, unless that is known already. */
 void backend_examine(struct backend *backend);
+
+/*
+ * The same in steps: send the question, false when there is nothing to ask; see whether it is
+ * answered by then; take a backend that is not for one that was refused, and close it.
+ */
+bool backend_examine_begin(struct backend *backend);
+bool backend_examined_by(struct backend *backend, int64_t until_ms);
+void backend_take_for_refused(struct backend *backend);
+
+/*
+ * This process of the server has answered; says so, once for each target, if that shows a pooler in
+ * transaction mode. start is "" where it is not known.
+ */
+void backend_note_process(struct backend *backend, const char *pid, const char *start);
 
 /*
  * Close it and wait, at most the connect timeout, until the server process has ended. Leaves it
@@ -106,10 +127,10 @@ bool backend_reset(struct backend *backend, bool dirty);
 bool backend_settle(struct backend *backend);
 
 /*
- * Whether this message of a refused connect says that the server or its pooler has no more
- * connections.
+ * Give it PQLEASH_STATEMENT_TIMEOUT again, after a statement that may have taken it off. Not in a
+ * transaction.
  */
-bool backend_refused_for_room(const char *message);
+void backend_guard(struct backend *backend);
 
 /* Whether the server has said nothing that was not read yet. */
 bool backend_is_quiet(const struct backend *backend);

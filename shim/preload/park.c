@@ -21,6 +21,7 @@
 struct snapshot {
 	PGresult *login; /* one row: the columns below */
 	PGresult *rows;  /* kind and up to four values each */
+	char guard[24];  /* the statement_timeout that the session has of ours; "" for none */
 };
 
 enum login_column {
@@ -28,7 +29,8 @@ enum login_column {
 	ROLE,
 	SESSION_AUTHORIZATION,
 	TRANSACTION_TIMEOUT,
-	CLIENT_ENCODING
+	CLIENT_ENCODING,
+	PROCESS
 };
 enum row_column { KIND, NAME, VALUE, TYPES };
 
@@ -42,7 +44,7 @@ static const char login_query[] =
     "SELECT pg_catalog.current_setting('statement_timeout'), pg_catalog.current_setting('role'), "
     "pg_catalog.current_setting('session_authorization'), "
     "pg_catalog.current_setting('transaction_timeout', true), "
-    "pg_catalog.current_setting('client_encoding'), "
+    "pg_catalog.current_setting('client_encoding'), pg_catalog.pg_backend_pid(), "
     "pg_catalog.set_config('client_encoding', pg_catalog.current_setting('server_encoding'), "
     "true), "
     "pg_catalog.set_config('statement_timeout', '0', true)%s; "
@@ -199,7 +201,7 @@ static bool is_named(const struct snapshot *snapshot, int row, const char *name)
 
 /*
  * The value of what we have to change ourselves as the session had it, if that is not what a reset
- * gives; else NULL.
+ * gives, or we give it after one; else NULL.
  */
 static const char *changed_default(const struct snapshot *snapshot, int row)
 {
@@ -212,8 +214,11 @@ static const char *changed_default(const struct snapshot *snapshot, int row)
 	else if (is_named(snapshot, row, "client_encoding"))
 		column = CLIENT_ENCODING;
 	const char *value = cell(snapshot->login, 0, column);
+	const char *usual = column == STATEMENT_TIMEOUT && snapshot->guard[0]
+				? snapshot->guard
+				: cell(snapshot->rows, row, VALUE);
 
-	return strcmp(value, cell(snapshot->rows, row, VALUE)) == 0 ? NULL : value;
+	return strcmp(value, usual) == 0 ? NULL : value;
 }
 
 static bool has_other_login(const struct snapshot *snapshot, const PGconn *conn)
@@ -261,6 +266,8 @@ const char *snapshot_capture(struct backend *backend, struct snapshot **kept)
 	free(query);
 	if (!good)
 		return "has state that could not be read";
+	backend_note_process(backend, cell(taken.login, 0, PROCESS), "");
+	memcpy(taken.guard, backend->guard, sizeof taken.guard);
 	const char *pin = find_pin(&taken);
 	if (!pin && custom_overflowed())
 		pin = "may have more custom settings than are remembered";

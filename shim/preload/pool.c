@@ -17,7 +17,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -25,6 +27,7 @@
 
 /* How long a refusal for want of room is taken for the server's last word. */
 #define REFUSAL_HOLDS_MS 30000
+#define REFUSAL_SHARE 20 /* ... or this many times as long as it took to be told */
 
 /* How long a session that was told to come for a backend is expected. */
 #define SIGN_HOLDS_MS 20
@@ -107,6 +110,11 @@ void pool_lower_limit(long limit)
 void pool_lower_timeout(long timeout_ms)
 {
 	lower(&lowered_timeout_ms, timeout_ms);
+}
+
+long pool_timeout_ms(void)
+{
+	return smaller(settings()->pool_timeout_ms, lowered_timeout_ms);
 }
 
 /* Under the lock. */
@@ -332,11 +340,6 @@ static struct backend *take_by_parking(const struct session *asker, uint64_t qui
 	return taken;
 }
 
-static long timeout_now_ms(void)
-{
-	return smaller(settings()->pool_timeout_ms, lowered_timeout_ms);
-}
-
 /*
  * One thread is on the ladder; the others stand in line. The line itself does not count against the
  * pool timeout: those in front are bounded by theirs.
@@ -482,20 +485,33 @@ static bool wait_for_child(int64_t deadline_ms)
 	return true;
 }
 
-void pool_await(struct session *session)
+static void join_line(struct session *session, int64_t until_ms)
 {
 	lock_pool();
 	if (!session->awaiting) {
 		session->awaiting = true;
 		session->called = false;
 		session->awaiting_since = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
-		session->awaiting_until_ms = process_clock_ms() + timeout_now_ms();
+		session->awaiting_until_ms = until_ms;
 		session->next_awaiting = NULL;
 		*last_awaiting = session;
 		last_awaiting = &session->next_awaiting;
 		__atomic_add_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
 	}
 	unlock_pool();
+}
+
+void pool_await(struct session *session)
+{
+	join_line(session, process_clock_ms() + pool_timeout_ms());
+	pool_still_awaited(session);
+}
+
+/* It does not wait for its turn: it comes then, or when there is something to share. */
+void pool_await_until(struct session *session, int64_t until_ms)
+{
+	pool_stop_awaiting(session);
+	join_line(session, until_ms);
 	pool_still_awaited(session);
 }
 
@@ -559,7 +575,7 @@ static void note_time(void)
 {
 	int64_t now = process_clock_ms();
 
-	if (now - checkpoints[newest_checkpoint].ms < timeout_now_ms() / (CHECKPOINTS / 2))
+	if (now - checkpoints[newest_checkpoint].ms < pool_timeout_ms() / (CHECKPOINTS / 2))
 		return;
 	newest_checkpoint = (newest_checkpoint + 1) % CHECKPOINTS;
 	checkpoints[newest_checkpoint].ms = now;
@@ -569,7 +585,7 @@ static void note_time(void)
 /* Sessions last used at or before this count have not been used for a pool timeout, or longer. */
 static uint64_t unused_for_long(void)
 {
-	int64_t then = process_clock_ms() - timeout_now_ms();
+	int64_t then = process_clock_ms() - pool_timeout_ms();
 	uint64_t used = 0;
 
 	lock_pool();
@@ -729,7 +745,7 @@ static struct backend *climb(const struct session *session, uint64_t quiet_since
 /* The whole ladder, for a call that may wait. */
 static struct backend *climb_patiently(const struct session *session)
 {
-	struct wait wait = begin_wait(process_clock_ms() + timeout_now_ms());
+	struct wait wait = begin_wait(process_clock_ms() + pool_timeout_ms());
 	uint64_t began = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
 	struct backend *taken;
 
@@ -790,7 +806,7 @@ static struct session *find_lender(const struct session *asker)
 
 struct session *pool_lender(const struct session *asker)
 {
-	struct wait wait = begin_wait(process_clock_ms() + timeout_now_ms());
+	struct wait wait = begin_wait(process_clock_ms() + pool_timeout_ms());
 	struct session *lender;
 
 	while (!(lender = find_lender(asker)) && wait_for_release(&wait))
@@ -861,17 +877,62 @@ void pool_release(struct backend *backend, bool dirty)
 	pool_wake();
 }
 
-bool pool_refused(struct backend *backend)
+/*
+ * Under the lock: a backend that is held there, or may come to be. Those that another thread opens
+ * or closes just now are counted wherever they are: their targets are that thread's to look at.
+ */
+static bool holds_at_server_of(const struct target *target)
 {
+	for (const struct backend *backend = backends; backend; backend = backend->next)
+		if ((backend->state != BACKEND_IDLE && backend->state != BACKEND_HELD) ||
+		    strcmp(backend->target->server, target->server) == 0)
+			return true;
+	return false;
+}
+
+bool pool_refused(struct backend *backend, const struct target *target)
+{
+	int64_t now = process_clock_ms();
+	/* Where it takes long to be told, it is not asked often. */
+	int64_t holds_ms = backend->asked_ms ? (now - backend->asked_ms) * REFUSAL_SHARE : 0;
+
 	pool_give_up(backend);
 	lock_pool();
-	bool others = count > 0;
+	bool others = holds_at_server_of(target);
 	if (others) {
 		refused_limit = (long)count;
-		refused_until_ms = process_clock_ms() + REFUSAL_HOLDS_MS;
+		refused_until_ms =
+		    now + (holds_ms > REFUSAL_HOLDS_MS ? holds_ms : REFUSAL_HOLDS_MS);
 	}
 	unlock_pool();
 	return others;
+}
+
+/*
+ * Under the lock. Only of connections at rest and alive: whose pooler has closed it may have given
+ * its process to another. Without a start a pid says nothing, as there may be several servers.
+ */
+static bool has_process_of(const struct backend *backend, const struct backend *other)
+{
+	if ((backend->state != BACKEND_IDLE && backend->state != BACKEND_HELD) ||
+	    backend == other || backend->process != other->process || !other->process_start[0] ||
+	    strcmp(backend->process_start, other->process_start) != 0)
+		return false;
+	struct pollfd wanted = {.fd = REAL(PQsocket)(backend->conn), .events = POLLIN};
+	return wanted.fd >= 0 && poll(&wanted, 1, 0) == 0;
+}
+
+bool pool_note_process(struct backend *backend, int pid, const char *start)
+{
+	lock_pool();
+	bool shared = pid && backend->process && pid != backend->process;
+	if (pid != backend->process || start[0])
+		snprintf(backend->process_start, sizeof backend->process_start, "%s", start);
+	backend->process = pid;
+	for (const struct backend *other = backends; other && pid && !shared; other = other->next)
+		shared = has_process_of(other, backend);
+	unlock_pool();
+	return shared;
 }
 
 enum pool_prospect pool_prospect(const struct target *target)

@@ -24,6 +24,7 @@ struct backend *pool_acquire(struct session *session, bool may_wait, char **erro
  * again.
  */
 void pool_await(struct session *session);
+void pool_await_until(struct session *session, int64_t until_ms);
 void pool_stop_awaiting(struct session *session);
 
 /* It has a new descriptor, which is to become readable then, if it waits at all. */
@@ -46,11 +47,18 @@ void pool_release(struct backend *backend, bool dirty);
 void pool_give_up(struct backend *backend);
 
 /*
- * The server has no room for the backend just tried, while we hold others: what we hold is the
- * limit for a while. Gives the place up. False when we hold none, so that the refusal is the
- * program's to see.
+ * The server has no room for the backend just tried, while we hold others there: what we hold is
+ * the limit for a while. Gives the place up. False when we hold none, so that there is nothing to
+ * share.
  */
-bool pool_refused(struct backend *backend);
+bool pool_refused(struct backend *backend, const struct target *target);
+
+/*
+ * This process of the server has answered the backend; start is when it began, or "". True when
+ * that shows a pooler in transaction mode: the backend had another one before, or another backend
+ * has it now. A server, or a pooler in session mode, gives each connection one for its life.
+ */
+bool pool_note_process(struct backend *backend, int pid, const char *start);
 
 /* What a session of this target may expect just now. */
 enum pool_prospect {
@@ -79,6 +87,9 @@ void pool_close_all(bool only_encrypted);
 /* A URI's connection_limit and pool_timeout: the smallest holds. */
 void pool_lower_limit(long limit);
 void pool_lower_timeout(long timeout_ms);
+
+/* The pool timeout as it is now. */
+long pool_timeout_ms(void);
 
 /* A session has stopped being busy, or an event may help those who wait. */
 void pool_wake(void);

@@ -38,6 +38,13 @@
 /* How long a call waits for another thread's call on the same session, which libpq forbids it to. */
 #define OTHERS_CALL_MS 1000
 
+/*
+ * How long PQconnectPoll waits for the answer to our own first question, and, where there is none,
+ * how soon it is to be called again.
+ */
+#define ANSWER_MS 100
+#define LOOK_AGAIN_MS 1000
+
 /* How many holders of backends the trace names. */
 #define MOST_HOLDERS 16
 
@@ -245,7 +252,8 @@ void session_set_error(struct session *session, char *message)
 {
 	free(session->error);
 	session->error = message;
-	session->ready = session->backend && !message && session->owner == process_id();
+	session->ready =
+	    session->backend && !message && !session->unguarded && session->owner == process_id();
 }
 
 /*
@@ -271,6 +279,7 @@ static void play_dead(struct session *session, enum session_state state)
 void session_fail(struct session *session, PGconn *conn, char *error)
 {
 	session->dead = conn;
+	session->retry = (struct retry){0};
 	session_set_error(session, error);
 	session->never_connected = true;
 	play_dead(session, SESSION_FAILED);
@@ -351,8 +360,10 @@ static void adopt_connection(struct session *session)
 {
 	session->identity = target_identify(session->target, session->conn);
 	__atomic_store_n(&session->state, SESSION_OPEN, __ATOMIC_RELAXED);
+	session->unguarded = false;
 	session->ready = !session->error;
 	session->never_connected = false;
+	session->retry = (struct retry){0};
 }
 
 /*
@@ -525,12 +536,38 @@ static void tell_exhausted(struct session *session)
 	trace_exhausted(session, holders, pool_holders(holders, MOST_HOLDERS));
 }
 
+/* A server that has refused is not asked before the pause is over, if there is nothing to share. */
+static bool may_ask(struct session *session)
+{
+	if (session->retry.next_ms == 0)
+		return true;
+	if (process_clock_ms() < session->retry.next_ms &&
+	    pool_prospect(session->target) != POOL_HAS_IDLE)
+		return false;
+	session->retry.next_ms = 0;
+	pool_stop_awaiting(session);
+	return true;
+}
+
+/* Until there is a backend, or a refused session may ask again, its descriptor stays quiet. */
+static void await(struct session *session)
+{
+	if (session->retry.next_ms > 0)
+		pool_await_until(session, session->retry.next_ms);
+	else
+		pool_await(session);
+}
+
 /* A place for the session: NULL when it failed for want of one, or, if it may not wait, not yet. */
 static struct backend *acquire(struct session *session, bool may_wait)
 {
 	char *error = NULL;
-	struct backend *backend = pool_acquire(session, may_wait, &error);
 
+	if (may_wait)
+		refusal_pause(&session->retry);
+	else if (!may_ask(session))
+		return NULL;
+	struct backend *backend = pool_acquire(session, may_wait, &error);
 	if (backend || error)
 		pool_stop_awaiting(session);
 	if (error) {
@@ -542,19 +579,23 @@ static struct backend *acquire(struct session *session, bool may_wait)
 }
 
 /*
- * A backend could not be opened: the session has failed, unless that was for want of room while we
- * hold others. Then true: share what we have instead.
+ * A backend could not be opened: the session has failed, unless that was for want of room. Then
+ * true: ask the pool again, at once if we hold others to share; else after a pause, until the pool
+ * timeout.
  */
-static bool share_instead(struct session *session, struct backend *backend)
+static bool may_try_again(struct session *session, struct backend *backend)
 {
 	PGconn *refused = backend->conn;
+	const char *message = REAL(PQerrorMessage)(refused);
 
-	if (!backend_refused_for_room(REAL(PQerrorMessage)(refused))) {
+	if (!backend->refused && !refusal_is(message)) {
 		fail_to_open(session, backend);
 		return false;
 	}
 	backend->conn = NULL;
-	if (!pool_refused(backend)) {
+	if (!pool_refused(backend, session->target) &&
+	    !refusal_retry(&session->retry, pool_timeout_ms())) {
+		refusal_tell(session->target->label, message, pool_timeout_ms());
 		session_fail(session, refused, NULL);
 		return false;
 	}
@@ -562,16 +603,22 @@ static bool share_instead(struct session *session, struct backend *backend)
 	return true;
 }
 
+/* Until when a pooler may make a new backend wait, where there are others to share instead. */
+static int64_t patience_ends_ms(void)
+{
+	return pool_count() > 1 ? process_clock_ms() + pool_timeout_ms() : INT64_MAX;
+}
+
 static void connect_now(struct session *session, bool may_wait)
 {
 	struct backend *backend;
 
 	while ((backend = acquire(session, may_wait))) {
-		if (backend->conn || backend_open(backend, session->target)) {
+		if (backend->conn || backend_open(backend, session->target, patience_ends_ms())) {
 			session_attach(session, backend);
 			return;
 		}
-		if (!share_instead(session, backend))
+		if (!may_try_again(session, backend))
 			return;
 	}
 }
@@ -742,6 +789,28 @@ static void send_kept(struct session *session)
 		REAL(PQrequestCancel)(session->conn);
 }
 
+void session_unguard(struct session *session)
+{
+	session->unguarded = true;
+	session->ready = false;
+}
+
+/*
+ * A RESET or DISCARD of the program's gives it the statement_timeout of its login. Where that is
+ * none, ours is back before the next statement; a transaction must end first. One that listens may
+ * wait for notifications at its descriptor: asking would read them.
+ */
+static void guard_again(struct session *session)
+{
+	if (REAL(PQtransactionStatus)(session->conn) != PQTRANS_IDLE || session->channels > 0 ||
+	    (HAS(PQpipelineStatus) && REAL(PQpipelineStatus)(session->conn) != 0))
+		return;
+	backend_guard(session->backend);
+	session_apply_client(session, session->conn);
+	session->unguarded = false;
+	session->ready = !session->error;
+}
+
 void session_prepare(struct session *session, enum call_kind kind)
 {
 	if (kind == CALL_OWN)
@@ -774,10 +843,12 @@ void session_prepare(struct session *session, enum call_kind kind)
 		session->cancelled = kind == CALL_EXECUTE && session->backend &&
 				     __atomic_load_n(&session->cancel_kept, __ATOMIC_SEQ_CST);
 	}
+	if (session->unguarded && session->backend && kind >= CALL_SEND)
+		guard_again(session);
 	if (session->backend && session->kept)
 		send_kept(session);
 	else if (session->kept && session->state == SESSION_OPEN)
-		pool_await(session);
+		await(session);
 }
 
 int session_postpone(struct session *session, const struct command *command)
@@ -794,7 +865,7 @@ int session_postpone(struct session *session, const struct command *command)
 	}
 	session->rows_at_a_time = 0;
 	__atomic_store_n(&session->cancel_kept, false, __ATOMIC_SEQ_CST);
-	pool_await(session);
+	await(session);
 	return 1;
 }
 
@@ -881,7 +952,7 @@ static void start(struct session *session)
 
 	if (!backend && session->state != SESSION_FAILED) {
 		session->state = SESSION_STARTING;
-		pool_await(session);
+		await(session);
 	}
 	if (!backend)
 		return;
@@ -930,8 +1001,9 @@ static void start_failed(struct session *session)
 	struct backend *backend = session->backend;
 
 	session->backend = NULL;
+	session->conn = session->dead;
 	session->ready = false;
-	if (share_instead(session, backend))
+	if (may_try_again(session, backend))
 		start(session);
 }
 
@@ -980,19 +1052,53 @@ static PostgresPollingStatusType polling_status(const struct session *session)
 	return good ? PGRES_POLLING_OK : PGRES_POLLING_FAILED;
 }
 
+static PostgresPollingStatusType poll_libpq(struct session *session)
+{
+	PostgresPollingStatusType status = session->resetting ? REAL(PQresetPoll)(session->conn)
+							      : REAL(PQconnectPoll)(session->conn);
+
+	/* libpq may have gone on to the next address, and another socket. */
+	descriptor_follow(session);
+	return status;
+}
+
+/*
+ * libpq has connected, but a pooler may not have a place yet: where there are others to share
+ * instead, that is found out before the program is told. A server answers at once; where it does
+ * not, the descriptor wakes the program to have another look. True while there is no answer.
+ */
+static bool is_unanswered(struct session *session)
+{
+	struct backend *backend = session->backend;
+	int64_t now = process_clock_ms();
+
+	if (!backend->asking && ((pool_count() <= 1 && settings()->statement_timeout_ms == 0) ||
+				    !backend_examine_begin(backend)))
+		return false;
+	if (!backend_examined_by(backend, now + ANSWER_MS)) {
+		descriptor_await(session, LOOK_AGAIN_MS);
+		if (pool_count() <= 1 || now - backend->asked_ms < pool_timeout_ms())
+			return true;
+		backend_take_for_refused(backend);
+	}
+	session_apply_client(session, session->conn);
+	descriptor_follow(session);
+	return false;
+}
+
 PostgresPollingStatusType session_poll(struct session *session)
 {
 	NO_CANCEL();
-	PostgresPollingStatusType status;
 
 	if (session->state == SESSION_STARTING && session->backend) {
-		status = session->resetting ? REAL(PQresetPoll)(session->conn)
-					    : REAL(PQconnectPoll)(session->conn);
-		/* libpq may have gone on to the next address, and another socket. */
-		descriptor_follow(session);
+		PostgresPollingStatusType status =
+		    session->backend->asking ? PGRES_POLLING_OK : poll_libpq(session);
+
 		if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
 			return status;
-		start_ended(session, status == PGRES_POLLING_OK);
+		if (status == PGRES_POLLING_OK && is_unanswered(session))
+			return PGRES_POLLING_READING;
+		start_ended(session, status == PGRES_POLLING_OK && !session->backend->refused);
 	} else if (session->state == SESSION_STARTING)
 		start_again(session);
 	return polling_status(session);
@@ -1147,6 +1253,9 @@ static bool park(struct session *session)
 		return false;
 	session->asked = session->sent;
 	leave_client(session);
+	if (session->unguarded)
+		backend_guard(session->backend);
+	session->unguarded = false;
 	backend_examine(session->backend);
 	session->pinned = find_pin(session);
 	if (!session->pinned && !is_as_captured(session))
@@ -1188,10 +1297,11 @@ static void forget_state(struct session *session)
 	session->dead = NULL;
 	session->conn = NULL;
 	session->pinned = session->pinned_for_good = NULL;
-	session->unnamed_statement = session->dirty = false;
+	session->unnamed_statement = session->dirty = session->unguarded = false;
 	session->channels = 0;
 	session->has_events = false;
 	pool_stop_awaiting(session);
+	session->retry = (struct retry){0};
 	command_free(session->kept);
 	session->kept = NULL;
 	session->client.nonblocking = false;
@@ -1264,6 +1374,15 @@ static void close_attached(struct session *session)
 	session->ready = false;
 }
 
+/* libpq's own PQreset has put a new server process behind it. */
+static void guard_anew(struct session *session)
+{
+	if (settings()->statement_timeout_ms == 0 || REAL(PQstatus)(session->conn) != CONNECTION_OK)
+		return;
+	backend_examine(session->backend);
+	session_apply_client(session, session->conn);
+}
+
 /* Event procedures and their data belong to the real connection: it is reset, not replaced. */
 static void reset_in_place(struct session *session, bool start_only)
 {
@@ -1276,12 +1395,14 @@ static void reset_in_place(struct session *session, bool start_only)
 	else
 		REAL(PQreset)(session->conn);
 	session->client.nonblocking = false;
-	session->dirty = session->unnamed_statement = false;
+	session->dirty = session->unnamed_statement = session->unguarded = false;
 	session->channels = 0;
 	if (session->resetting)
 		session->state = SESSION_STARTING;
-	else
+	else {
+		guard_anew(session);
 		cancel_renew(session);
+	}
 	descriptor_follow(session);
 }
 

@@ -8,6 +8,7 @@
 #include "descriptor.h"
 #include "fingerprint.h"
 #include "libpq.h"
+#include "refusal.h"
 #include "target.h"
 
 #include <stdbool.h>
@@ -99,6 +100,7 @@ struct session {
 	uint64_t awaiting_since;
 	int64_t awaiting_until_ms;
 	struct session *next_awaiting;
+	struct retry retry; /* refused by the server while we held nothing to share */
 
 	unsigned long number; /* in the trace; 0 before it is told of */
 	pid_t teller;         /* the process whose trace has it */
@@ -118,6 +120,7 @@ struct session {
 	bool awaiting;          /* in the pool's line of sessions */
 	bool called;            /* its turn has come: its descriptor was made readable */
 	bool sets;              /* has sent a SET since it was captured */
+	bool unguarded;         /* may have lost PQLEASH_STATEMENT_TIMEOUT by a statement */
 	bool unnamed_statement; /* PQprepare(conn, "", ...) may still be executed */
 	bool has_events;        /* event procedures are registered with its backend */
 	bool resetting;         /* by libpq's own PQresetStart, for their sake */
@@ -359,6 +362,9 @@ void session_lose(struct session *session, const char *message);
 
 /* The process exits: the same, but not counted as a loss. */
 void session_exit(struct session *session);
+
+/* A statement is sent that may take our statement_timeout off: look before the next one. */
+void session_unguard(struct session *session);
 
 /*
  * PQprepare's unnamed statement is in no catalog: a session that may still execute one cannot move.

@@ -79,6 +79,7 @@ static void read_all(void)
 	parsed.limit = strtol(limit, NULL, 10);
 	parsed.pool_timeout_ms = milliseconds(pool_timeout);
 	parsed.connect_timeout_ms = milliseconds(connect_timeout);
+	parsed.statement_timeout_ms = milliseconds(statement_timeout);
 	parsed.reclaim = (enum reclaim)setting_choice(reclaim);
 	parsed.database_url = or_null(database_url);
 	parsed.suite = or_null(suite);
@@ -88,7 +89,6 @@ static void read_all(void)
 	parsed.debug = *debug == '1';
 	parsed.park_always = getenv("PQLEASH_TEST_PARK") != NULL;
 	say_without_effect("PQLEASH_JOB_LIMIT", job_limit);
-	say_without_effect("PQLEASH_STATEMENT_TIMEOUT", statement_timeout);
 }
 
 static void read_environment(void)

@@ -11,6 +11,7 @@ struct settings {
 	long limit;
 	long pool_timeout_ms;
 	long connect_timeout_ms;
+	long statement_timeout_ms; /* 0 where not given */
 	enum reclaim reclaim;
 	const char *database_url; /* NULL where not given */
 	const char *suite;        /* NULL where not given */

@@ -9,6 +9,7 @@
 #include "lock.h"
 #include "pool.h"
 #include "session.h"
+#include "settings.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -300,10 +301,23 @@ unsigned statement_scan(const char *query)
 							     : flags;
 }
 
+/*
+ * Whether it may take PQLEASH_STATEMENT_TIMEOUT off: RESET, DISCARD ALL, SET ... TO DEFAULT. A false
+ * find costs a round trip.
+ */
+static bool may_unguard(const char *query)
+{
+	return strcasestr(query, "reset") || strcasestr(query, "discard") ||
+	       (strcasestr(query, "statement_timeout") && strcasestr(query, "default"));
+}
+
 void statement_sent(struct session *session, const char *query)
 {
 	unsigned flags = query ? statement_scan(query) : 0;
 
+	if (query && settings()->statement_timeout_ms > 0 && session->backend &&
+	    !session->target->pgbouncer && !session->target->replication && may_unguard(query))
+		session_unguard(session);
 	if (!flags)
 		return;
 	session->sets |= (flags & STATEMENT_SETS) != 0;

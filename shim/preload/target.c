@@ -370,6 +370,18 @@ static char *merge_label(const struct merge *merge)
 	return text_take(&label);
 }
 
+static char *merge_server(const struct merge *merge)
+{
+	const char *host = merge_effective(merge, "hostaddr"), *port;
+	struct text server = {0};
+
+	if (!host)
+		host = merge_effective(merge, "host");
+	port = merge_effective(merge, "port");
+	text_add(&server, "%s:%s", host ? host : "", port ? port : "");
+	return text_take(&server);
+}
+
 static void target_free(struct target *target)
 {
 	struct identity *next;
@@ -389,8 +401,20 @@ static void target_free(struct target *target)
 	free(target->resolved);
 	free(target->statuses);
 	free(target->label);
+	free(target->server);
 	free(target->connect_timeout);
 	free(target);
+}
+
+/* What is set for a session may be another's after its next transaction there. */
+static void tell_unguarded(void)
+{
+	static bool told;
+
+	if (settings()->statement_timeout_ms > 0 &&
+	    !__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
+		say("PQLEASH_STATEMENT_TIMEOUT has no effect behind a pooler in transaction mode; "
+		    "set statement_timeout for the role or the database");
 }
 
 static struct target *target_make(const struct merge *merge, char *key, size_t shared)
@@ -407,12 +431,16 @@ static struct target *target_make(const struct merge *merge, char *key, size_t s
 	target->shared = key + shared;
 	target->conninfo = merge_to_conninfo(merge);
 	target->label = merge_label(merge);
+	target->server = merge_server(merge);
 	target->connect_timeout = asked ? strdup(asked) : NULL;
 	target->pgbouncer = merge->pgbouncer;
+	if (target->pgbouncer)
+		tell_unguarded();
 	target->replication = replication && replication[0] && strcmp(replication, "false") != 0 &&
 			      strcmp(replication, "off") != 0 && strcmp(replication, "no") != 0 &&
 			      strcmp(replication, "0") != 0;
-	if (target->conninfo && target->label && (target->connect_timeout || !asked))
+	if (target->conninfo && target->label && target->server &&
+	    (target->connect_timeout || !asked))
 		return target;
 	target_free(target);
 	return NULL;

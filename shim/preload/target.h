@@ -25,6 +25,7 @@ struct target {
 	char *conninfo; /* the explicit options */
 	char *resolved; /* all options, as libpq found them at the first connect; NULL before */
 	char *label;    /* user@host:port/database, for messages */
+	char *server;   /* host:port, as they were asked for */
 	char *connect_timeout;       /* what the program asked for; NULL if nothing */
 	struct identity *identities; /* more than one only where several hosts are named */
 	struct statuses *statuses;   /* of a new connection */
@@ -32,6 +33,7 @@ struct target {
 	bool pgbouncer;   /* behind transaction pooling: nothing is captured, reset or restored */
 	bool replication; /* a walsender: cannot be reset or captured */
 	bool known_good;  /* a connect has succeeded */
+	bool told_pooler; /* ... and it turned out that sessions share server processes */
 	UT_hash_handle hh;
 };
 

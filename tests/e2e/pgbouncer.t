@@ -1,5 +1,5 @@
 # The promise: it works in front of PgBouncer, in session mode as in front of a server, in transaction mode when it
-# is told so, and when PgBouncer has fewer places than the limit allows.
+# is told so, and says so when it was not told; and when PgBouncer has fewer places than the limit allows.
 use strict;
 use warnings;
 
@@ -100,6 +100,9 @@ sub statements_since
 	return map { /LOG:  (?:statement|execute \S+): (.*)/ ? $1 : () } @lines[ $line .. $#lines ];
 }
 
+# What pqleash said to a program, but for the line of numbers at its end.
+sub said { return join '', grep { !/ connections opened, / } split /^/, $_[0]{err} }
+
 # What ten sessions do, each with a state of its own, in turns.
 sub ten
 {
@@ -136,6 +139,7 @@ subtest 'session mode' => sub {
 		my $since = length log_of_pooler();
 		my $leashed = play_leashed({ PQLEASH_LIMIT => $limit }, @script);
 		is(first_difference($direct, $leashed), '', "limit $limit: each session keeps its state");
+		is(said($leashed), '', '... nothing is said');
 		like($leashed->{counts}, qr/^opened 10, open 10, backends $limit, peak $limit$/, '... through the object');
 		is(peak_of_pooler($since), $limit, '... inside the limit');
 	}
@@ -154,13 +158,64 @@ subtest 'session mode, with few places' => sub {
 	}
 };
 
+# PgBouncer connects us at once, and makes us wait at the first statement.
+subtest 'session mode, with few connections to the server' => sub {
+	my @cases = ([ 'it lets us wait for longer than we do', 120, 0.5 ], [ 'it refuses earlier than we give up', 1, 30 ]);
+	for my $case (@cases) {
+		my ($special, $pooler_waits, $we_wait) = @$case;
+		for my $places (1, 2) {
+			my $conninfo = pooler(pool_mode => 'session', max_client_conn => 50, default_pool_size => $places, query_wait_timeout => $pooler_waits);
+			for my $how (qw(open start)) {
+				my $leashed = play_leashed({ PQLEASH_POOL_TIMEOUT => $we_wait, TIMEOUT => 60 }, map { s/^open/$how/r } ten($conninfo));
+				is(errors_in($leashed), 0, "$special, default_pool_size=$places, $how: nothing fails") or diag($leashed->{out});
+				like($leashed->{counts}, qr/^opened 10, open 10, backends $places, /, '... the object shares what it got');
+				is($leashed->{answers}[-3], "PGRES_TUPLES_OK SELECT 1 \n  1010kB|3", '... and each session keeps its state');
+				is(said($leashed), '', '... nothing is said');
+			}
+		}
+	}
+};
+
+subtest 'session mode, a program of 22 suites that leaks' => sub {
+	for my $places ([ default_pool_size => 2 ], [ max_client_conn => 2 ]) {
+		my $conninfo = pooler(pool_mode => 'session', max_client_conn => 50, default_pool_size => 40, @$places);
+		wait_until(sub { play_direct("open a $conninfo")->{answers}[0] eq 'OK IDLE' }, 30, 'a place');
+		my $result = leashed({ PGHOST => "$folder", PGPORT => 6432, PQLEASH_POOL_TIMEOUT => 1 }, build_dir() . '/tests/subjects/legacy');
+		is($result->{status}, 0, "@$places: it passes") or diag(substr $result->{out}, -2000);
+		like($result->{out}, qr/^legacy: 1178 of 1178 checks passed in 22 suites$/m, '... every check');
+	}
+};
+
+subtest 'session mode, with no connection to the server' => sub {
+	my $conninfo = pooler(pool_mode => 'session', max_client_conn => 50, default_pool_size => 1, query_wait_timeout => 1);
+	my $holder = Dialogue->direct({});
+	is($holder->ask("open h $conninfo"), 'OK IDLE', 'somebody else');
+	is($holder->ask('exec h SELECT 1'), "PGRES_TUPLES_OK SELECT 1 \n  1", '... uses the only one');
+	my $leashed = play_leashed({ PQLEASH_POOL_TIMEOUT => 0.5 }, "open a $conninfo");
+	like($leashed->{answers}[0], qr/^BAD UNKNOWN .*query_wait_timeout/, 'the program hears so from PgBouncer');
+	like($leashed->{err}, qr/^pqleash: \S+: PgBouncer has no connection left \(FATAL:  query_wait_timeout\).*raise its default_pool_size/, '... and what to set')
+	  or diag($leashed->{err});
+
+	my $since = length log_of_pooler();
+	my $program = Dialogue->leashed({ PQLEASH_POOL_TIMEOUT => 30 });
+	$program->tell("open b $conninfo");
+	ok(wait_until(sub { substr(log_of_pooler(), $since) =~ /pooler error: query_wait_timeout/ }, 30, 'a refusal'),
+		'another program is refused');
+	$holder->end;
+	is($program->answer, 'OK IDLE', '... and connects when there is room');
+	is($program->ask('exec b SELECT 1'), "PGRES_TUPLES_OK SELECT 1 \n  1", '... and works');
+	$program->end;
+};
+
 subtest 'session mode, with no place' => sub {
 	my $conninfo = pooler(pool_mode => 'session', max_client_conn => 1, default_pool_size => 40);
 	my $holder = Dialogue->direct({});
 	ok(wait_until(sub { $holder->ask("open h $conninfo") eq 'OK IDLE' }, 30, 'a place'), 'somebody else holds the only one');
 	my @script = ("open a $conninfo", 'error a', "start b $conninfo", 'reset a');
 	my $direct = play_direct(@script);
-	my $leashed = play_leashed({}, @script);
+	my $leashed = play_leashed({ PQLEASH_POOL_TIMEOUT => 0.3 }, @script);
+	like($leashed->{err}, qr/^pqleash: \S+: PgBouncer has no connection left \(FATAL:  no more connections allowed.*raise its max_client_conn/,
+		'a line says what to set');
 	like($direct->{answers}[0], qr/no more connections allowed \(max_client_conn\)/, 'PgBouncer says so');
 	is(first_difference($direct, $leashed), '', '... and with the object it says the same');
 	like($leashed->{counts}, qr/^opened 0, /, '... which counts no connection');
@@ -189,6 +244,69 @@ subtest 'transaction mode' => sub {
 		is(peak_of_pooler($since), 3, '... inside the limit');
 		is_deeply([ statements_since($line) ], \@directly, '... and the server is asked nothing but what the program asks');
 	}
+};
+
+# What is said of a pooler that nobody announced.
+sub announcements { return scalar grep { /one server process serves several connections.*PQLEASH_PGBOUNCER=1/ } split /\n/, $_[0]{err} }
+
+subtest 'transaction mode, not announced' => sub {
+	my $conninfo = pooler(pool_mode => 'transaction', max_client_conn => 50, default_pool_size => 2);
+	for my $how (qw(open start)) {
+		my $leashed = play_leashed({}, map { s/^open/$how/r } ten_plain($conninfo));
+		is(announcements($leashed), 1, "$how: one line tells of it") or diag($leashed->{err});
+	}
+	my $two = play_leashed({}, ten_plain($conninfo), ten_plain("$conninfo dbname=other"));
+	is(announcements($two), 2, '... for each target');
+	is(announcements(play_leashed({ PQLEASH_PGBOUNCER => 1 }, ten_plain($conninfo))), 0, '... and none when it was announced');
+
+	# Its only connection is served by one process at first, then by another.
+	my $file = "$folder/err";
+	my $program = Dialogue->leashed({ PQLEASH_LIMIT => 1 }, $file);
+	is($program->ask("open a $conninfo"), 'OK IDLE', 'a connection is served by one process');
+	my $holder = Dialogue->direct({});
+	$holder->ask("open h $conninfo");
+	like($holder->ask('exec h BEGIN'), qr/COMMAND_OK/, '... which then serves another program');
+	is($program->ask('exec a SELECT 1'), "PGRES_TUPLES_OK SELECT 1 \n  1", 'it works');
+	is($program->ask("open b $conninfo"), 'OK IDLE', 'another session connects');
+	is($program->ask('exec b SELECT 1'), "PGRES_TUPLES_OK SELECT 1 \n  1", 'and works');
+	$_->end for $program, $holder;
+	open my $said, '<', $file or die $!;
+	is(announcements({ err => join '', <$said> }), 1, 'one line tells of it');
+};
+
+subtest 'no transaction mode' => sub {
+	my $server = "host=$ENV{PGHOST} port=$ENV{PGPORT}";
+	my $conninfo = pooler(pool_mode => 'session', max_client_conn => 50, default_pool_size => 3);
+	for my $place ($server, $conninfo) {
+		for my $limit (1, 3) {
+			my @again = map { ("finish s$_", "open s$_ $place", "exec s$_ SELECT $_", "reset s$_") } 1 .. 10;
+			for my $how (qw(open start)) {
+				my $leashed = play_leashed({ PQLEASH_LIMIT => $limit }, map { s/^open/$how/r } ten($place), @again);
+				is(said($leashed), '', "$place, limit $limit, $how: nothing is said");
+			}
+		}
+	}
+};
+
+# PgBouncer refuses the startup option that would be the simplest way.
+subtest 'a statement timeout of ours' => sub {
+	my $conninfo = pooler(pool_mode => 'session', max_client_conn => 50, default_pool_size => 40);
+	for my $limit (1, 3) {
+		my @script = ((map { ("open s$_ $conninfo", $_ % 2 ? "exec s$_ SET statement_timeout = '1${_}s'" : "exec s$_ RESET ALL") } 1 .. 5),
+			(map { "exec s$_ SELECT current_setting('statement_timeout')" } 1 .. 5, 1 .. 5),
+			map { ("finish s$_", "open s$_ $conninfo", "exec s$_ SELECT current_setting('statement_timeout')") } 1 .. 5);
+		my $leashed = play_leashed({ PQLEASH_STATEMENT_TIMEOUT => 77, PQLEASH_LIMIT => $limit }, @script);
+		my @seen = map { /\n  (\S+)$/ ? $1 : () } @{ $leashed->{answers} };
+		is_deeply(\@seen, [ (qw(11s 77s 13s 77s 15s)) x 2, ('77s') x 5 ], "session mode, limit $limit: every session has it, or its own") or diag($leashed->{out});
+		is(said($leashed), '', '... nothing is said');
+	}
+
+	$conninfo = pooler(pool_mode => 'transaction', max_client_conn => 50, default_pool_size => 2);
+	my $line = log_size();
+	my $leashed = play_leashed({ PQLEASH_STATEMENT_TIMEOUT => 77, PQLEASH_PGBOUNCER => 1 }, ten_plain($conninfo), ten_plain("$conninfo dbname=other"));
+	is(errors_in($leashed), 0, 'transaction mode: nothing fails');
+	like(said($leashed), qr/\A[^\n]*PQLEASH_STATEMENT_TIMEOUT has no effect behind a pooler in transaction mode[^\n]*\n\z/, '... one line says that there is none');
+	is(scalar(grep { /statement_timeout/ } statements_since($line)), 0, '... and none is set');
 };
 
 subtest 'transaction mode, finished sessions' => sub {

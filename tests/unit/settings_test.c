@@ -70,6 +70,7 @@ static void defaults_hold_where_nothing_is_set(void **state)
 	assert_int_equal(reading->settings.limit, 3);
 	assert_int_equal(reading->settings.pool_timeout_ms, 5000);
 	assert_int_equal(reading->settings.connect_timeout_ms, 5000);
+	assert_int_equal(reading->settings.statement_timeout_ms, 0);
 	assert_int_equal(reading->settings.reclaim, RECLAIM_LRU);
 	assert_false(reading->settings.pgbouncer);
 	assert_false(reading->settings.debug);
@@ -81,7 +82,8 @@ static void defaults_hold_where_nothing_is_set(void **state)
 static void values_are_taken(void **state)
 {
 	struct reading *reading = READ({"PQLEASH_LIMIT", "7"}, {"PQLEASH_POOL_TIMEOUT", "0.25"},
-	    {"PQLEASH_CONNECT_TIMEOUT", "86400"}, {"PQLEASH_RECLAIM", "never"},
+	    {"PQLEASH_CONNECT_TIMEOUT", "86400"}, {"PQLEASH_STATEMENT_TIMEOUT", "0.3"},
+	    {"PQLEASH_RECLAIM", "never"},
 	    {"PQLEASH_DATABASE_URL", "postgresql://u:p@h/d?pgbouncer=true"},
 	    {"PQLEASH_SUITE", "billing: night"});
 
@@ -89,6 +91,7 @@ static void values_are_taken(void **state)
 	assert_int_equal(reading->settings.limit, 7);
 	assert_int_equal(reading->settings.pool_timeout_ms, 250);
 	assert_int_equal(reading->settings.connect_timeout_ms, 86400000);
+	assert_int_equal(reading->settings.statement_timeout_ms, 300);
 	assert_int_equal(reading->settings.reclaim, RECLAIM_NEVER);
 	assert_string_equal(reading->database_url, "postgresql://u:p@h/d?pgbouncer=true");
 	assert_string_equal(reading->suite, "billing: night");
@@ -271,8 +274,7 @@ static void a_value_with_control_characters_stays_in_its_line(void **state)
 
 static void what_has_no_effect_yet_is_said(void **state)
 {
-	static const char *const variables[][2] = {
-	    {"PQLEASH_JOB_LIMIT", "7"}, {"PQLEASH_STATEMENT_TIMEOUT", "7"}};
+	static const char *const variables[][2] = {{"PQLEASH_JOB_LIMIT", "7"}};
 	char expected[128];
 
 	(void)state;
