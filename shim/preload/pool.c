@@ -692,10 +692,10 @@ struct backend *pool_acquire(struct session *session, bool may_wait, char **erro
 static bool quotes_alike(const struct session *asker, const struct session *holder)
 {
 	static const char name[] = "standard_conforming_strings";
-	const char *theirs = REAL(PQparameterStatus)(holder->conn, name), *own = NULL;
+	const char *theirs = REAL(PQparameterStatus)(holder->conn, name);
 
-	return target_shares(holder->target, asker->target) && session_status(asker, name, &own) &&
-	       own && theirs && strcmp(own, theirs) == 0 &&
+	return target_shares(holder->target, asker->target) && theirs &&
+	       session_has_status(asker, name, theirs) &&
 	       REAL(PQclientEncoding)(holder->conn) == asker->client_encoding;
 }
 

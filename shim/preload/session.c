@@ -119,7 +119,8 @@ struct session *session_slot(void)
 	if (slot->dead)
 		REAL(PQfinish)(slot->dead);
 	free(slot->shown);
-	free(slot->statuses);
+	statuses_free(slot->statuses);
+	statuses_free(slot->given);
 	*slot = (struct session){.life = life, .descriptor = -1};
 	return slot;
 }
@@ -381,13 +382,22 @@ static void keep_client_state(struct session *session)
 	session_set_error(session, session_error(session));
 }
 
-bool session_status(const struct session *session, const char *name, const char **value)
+static const struct statuses *kept_statuses(const struct session *session)
 {
 	const struct statuses *kept = __atomic_load_n(&session->statuses, __ATOMIC_ACQUIRE);
 
-	if (!kept)
-		kept = session->target->statuses;
-	return session->state == SESSION_OPEN && statuses_find(kept, name, value);
+	return kept ? kept : session->target->statuses;
+}
+
+bool session_has_status(const struct session *session, const char *name, const char *value)
+{
+	return session->state == SESSION_OPEN && statuses_have(kept_statuses(session), name, value);
+}
+
+bool session_give_status(struct session *session, const char *name, const char **value)
+{
+	return session->state == SESSION_OPEN &&
+	       statuses_give(&session->given, kept_statuses(session), name, value);
 }
 
 /* When this returns, nobody else uses its connection, nor will. */
@@ -1007,7 +1017,7 @@ static void forget_state(struct session *session)
 {
 	snapshot_free(session->parked);
 	session->parked = NULL;
-	free(session->statuses);
+	statuses_free(session->statuses);
 	session->statuses = NULL;
 	session_set_error(session, NULL);
 	for (PGnotify *next; session->notifies; session->notifies = next) {

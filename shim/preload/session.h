@@ -74,6 +74,7 @@ struct session {
 	char *shown;  /* the copy of it that PQerrorMessage gave out */
 	PGconn *dead; /* a real connection that is closed; gives libpq's own failure values */
 	struct statuses *statuses; /* when it was parked last */
+	struct statuses *given;    /* what PQparameterStatus gave out */
 	PGnotify *notifies;        /* received before the session was parked */
 
 	/* What keeps it from moving, and what moves with it */
@@ -342,7 +343,8 @@ bool session_park(struct session *session);
 void session_set_error(struct session *session, char *message);
 
 /* What the server has reported of an open session without a backend; false where that is not known. */
-bool session_status(const struct session *session, const char *name, const char **value);
+bool session_has_status(const struct session *session, const char *name, const char *value);
+bool session_give_status(struct session *session, const char *name, const char **value);
 
 /* What PQerrorMessage is to say, for the caller to free; NULL for nothing. */
 char *session_error(const struct session *session);
