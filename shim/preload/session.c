@@ -1029,7 +1029,7 @@ static void forget_state(struct session *session)
 	session->dead = NULL;
 	session->conn = NULL;
 	session->pinned = session->pinned_for_good = NULL;
-	session->unnamed_statement = session->dirty = false;
+	session->unnamed_statement = session->changed_login = session->dirty = false;
 	session->channels = 0;
 	session->has_events = false;
 	pool_stop_awaiting(session);

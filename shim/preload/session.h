@@ -111,6 +111,7 @@ struct session {
 	bool descriptor_is_quiet;
 	bool awaiting;          /* in the pool's line of sessions */
 	bool called;            /* its turn has come: its descriptor was made readable */
+	bool changed_login;     /* by its last statement, or in the transaction that it has open */
 	bool unnamed_statement; /* PQprepare(conn, "", ...) may still be executed */
 	bool has_events;        /* event procedures are registered with its backend */
 	bool resetting;         /* by libpq's own PQresetStart, for their sake */
