@@ -60,6 +60,19 @@ static bool ladder_taken;
 /* Sessions whose program polls a descriptor instead of waiting here. */
 static struct session *first_awaiting, **last_awaiting = &first_awaiting;
 
+/*
+ * What this thread has in hand. A signal handler may leave a call by siglongjmp, while that waits for
+ * a server: the thread's next call then finds here what nobody else would ever let go of. (Not while
+ * our own locks are held, which is never for long.)
+ */
+static __thread struct passage {
+	struct session *moving;
+	struct backend *taken;  /* until somebody holds it, or it is idle or gone */
+	struct backend *ending; /* waited for */
+	bool reclaiming;        /* the one that is moving: it loses what it has */
+	bool on_ladder, announced;
+} passage __attribute__((tls_model("initial-exec")));
+
 static void make_condition(void)
 {
 	pthread_condattr_t attributes;
@@ -115,6 +128,14 @@ static unsigned long limit_now(void)
 
 /* ---- The ladder. The first three rungs are taken under the lock. ---- */
 
+/* Under the lock. */
+static struct backend *take(struct backend *backend)
+{
+	if (backend)
+		backend->state = BACKEND_TAKEN;
+	return passage.taken = backend;
+}
+
 static struct backend *take_idle(const struct target *target)
 {
 	struct backend *best = NULL;
@@ -124,9 +145,7 @@ static struct backend *take_idle(const struct target *target)
 		if (backend->state == BACKEND_IDLE && target_shares(backend->target, target) &&
 		    (!best || backend->idle_since > best->idle_since))
 			best = backend;
-	if (best)
-		best->state = BACKEND_TAKEN;
-	return best;
+	return take(best);
 }
 
 /* Under the lock. */
@@ -165,7 +184,7 @@ static struct backend *take_room(void)
 	count++;
 	if (count > peak)
 		peak = count;
-	return backend;
+	return take(backend);
 }
 
 static struct backend *take_idle_of_another_target(void)
@@ -176,9 +195,7 @@ static struct backend *take_idle_of_another_target(void)
 		if (backend->state == BACKEND_IDLE &&
 		    (!oldest || backend->idle_since < oldest->idle_since))
 			oldest = backend;
-	if (oldest)
-		oldest->state = BACKEND_TAKEN;
-	return oldest;
+	return take(oldest);
 }
 
 /* Is the mark one that a call left behind which was itself left by longjmp? */
@@ -195,8 +212,11 @@ static bool try_to_move(struct session *session)
 
 	if (found && !is_abandoned(found))
 		return false;
-	return __atomic_compare_exchange_n(
-	    &session->busy, &found, SESSION_MOVING, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	if (!__atomic_compare_exchange_n(
+		&session->busy, &found, SESSION_MOVING, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return false;
+	passage.moving = session;
+	return true;
 }
 
 /*
@@ -205,6 +225,8 @@ static bool try_to_move(struct session *session)
  */
 static void stop_moving(struct session *session)
 {
+	passage.moving = NULL;
+	passage.reclaiming = false;
 	__atomic_store_n(&session->busy, NULL, __ATOMIC_RELEASE);
 	if (!process_has_threads())
 		return;
@@ -256,8 +278,7 @@ static struct backend *take_from(struct session *holder, bool dirty)
 	struct backend *backend = session_detach(holder);
 
 	lock_pool();
-	backend->state = BACKEND_TAKEN;
-	backend->session = NULL;
+	take(backend)->session = NULL;
 	unlock_pool();
 	if (!backend_reset(backend, dirty))
 		backend_close(backend);
@@ -272,8 +293,7 @@ static struct backend *take_broken(struct session *holder)
 	struct backend *backend = holder->backend;
 
 	lock_pool();
-	backend->state = BACKEND_TAKEN;
-	backend->session = NULL;
+	take(backend)->session = NULL;
 	unlock_pool();
 	session_keep_broken(holder);
 	backend_close(backend);
@@ -331,6 +351,7 @@ static void take_turn(void)
 			pthread_cond_wait(&turn.mine, &lock);
 		pthread_cond_destroy(&turn.mine);
 	}
+	passage.on_ladder = true;
 	/* NOLINTNEXTLINE(clang-analyzer-core.StackAddressEscape): end_turn has taken it off */
 	unlock_pool();
 }
@@ -338,6 +359,7 @@ static void take_turn(void)
 static void end_turn(void)
 {
 	lock_pool();
+	passage.on_ladder = false;
 	struct turn *next = first_turn;
 	if (next) {
 		first_turn = next->next;
@@ -373,7 +395,7 @@ static bool wait_for_release(struct wait *wait)
 	lock_pool();
 	if (!wait->announced) {
 		__atomic_add_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
-		wait->announced = true;
+		wait->announced = passage.announced = true;
 	} else
 		while (outcome == 0 && wakes == wait->seen)
 			outcome = pthread_cond_timedwait(&changed, &lock, &until);
@@ -386,6 +408,15 @@ static void stop_waiting(const struct wait *wait)
 {
 	if (wait->announced)
 		__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
+	passage.announced = false;
+}
+
+static void stop_waiting_for(struct backend *ending)
+{
+	lock_pool();
+	ending->state = BACKEND_ENDING;
+	passage.ending = NULL;
+	unlock_pool();
 }
 
 /*
@@ -401,13 +432,12 @@ static bool wait_for_ending(int64_t deadline_ms)
 			ending = backend;
 	if (ending)
 		ending->state = BACKEND_TAKEN;
+	passage.ending = ending;
 	unlock_pool();
 	if (!ending)
 		return false;
 	bool ended = backend_has_ended(ending, deadline_ms);
-	lock_pool();
-	ending->state = BACKEND_ENDING;
-	unlock_pool();
+	stop_waiting_for(ending);
 	return ended;
 }
 
@@ -538,6 +568,7 @@ static struct backend *reclaim(struct session *holder)
 	    "backends were in use; raise PQLEASH_LIMIT or set PQLEASH_RECLAIM=never\n",
 	    session_describe(holder, name, sizeof name), kept, pool_count());
 	trace_reclaimed(holder, kept);
+	passage.reclaiming = true;
 	struct backend *taken = holder->has_events ? sever(holder) : take_from(holder, true);
 	session_lose(holder, message);
 	say_debug("reclaimed the backend of %s", name);
@@ -667,6 +698,29 @@ static struct backend *climb_patiently(const struct session *session)
 	return taken ? taken : take_by_reclaiming(session, began);
 }
 
+/* Let go of what a call of this thread had in hand when it was left. */
+static void repair(void)
+{
+	struct session *moving = passage.moving;
+
+	if (moving) {
+		if (passage.reclaiming && moving->state == SESSION_OPEN)
+			session_lose(moving, "pqleash: this connection was taken away by a call "
+					     "that was left by longjmp\n");
+		session_stay(moving);
+		stop_moving(moving);
+	}
+	if (passage.announced)
+		__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
+	passage.announced = false;
+	if (passage.ending)
+		stop_waiting_for(passage.ending);
+	if (passage.taken)
+		pool_give_up(passage.taken);
+	if (passage.on_ladder)
+		end_turn();
+}
+
 struct backend *pool_acquire(struct session *session, bool may_wait, char **error)
 {
 	bool too_late = session->awaiting && process_clock_ms() >= session->awaiting_until_ms;
@@ -674,6 +728,7 @@ struct backend *pool_acquire(struct session *session, bool may_wait, char **erro
 	struct backend *taken = NULL;
 
 	process_notice_fork();
+	repair();
 	if (may_wait) {
 		take_turn();
 		taken = climb_patiently(session);
@@ -738,6 +793,7 @@ void pool_hold(struct backend *backend, struct session *session)
 	lock_pool();
 	backend->state = BACKEND_HELD;
 	backend->session = session;
+	passage.taken = NULL;
 	unlock_pool();
 }
 
@@ -758,8 +814,7 @@ void pool_give_up(struct backend *backend)
 	bool may_wait = is_at_rest(backend);
 
 	lock_pool();
-	backend->state = BACKEND_TAKEN;
-	backend->session = NULL;
+	take(backend)->session = NULL;
 	unlock_pool();
 	backend_let_go(backend);
 	bool ended = backend_has_ended(backend, may_wait ? INT64_MAX : 0);
@@ -768,6 +823,7 @@ void pool_give_up(struct backend *backend)
 		remove_place(backend);
 	else
 		backend->state = BACKEND_ENDING;
+	passage.taken = NULL;
 	unlock_pool();
 	pool_wake();
 }
@@ -782,6 +838,7 @@ void pool_release(struct backend *backend, bool dirty)
 	backend->state = BACKEND_IDLE;
 	backend->session = NULL;
 	backend->idle_since = ++releases;
+	passage.taken = NULL;
 	unlock_pool();
 	pool_wake();
 }
@@ -878,6 +935,8 @@ void pool_wake(void)
 
 void pool_wait_until_moved(struct session *session)
 {
+	if (passage.moving == session)
+		repair();
 	lock_pool();
 	while (__atomic_load_n(&session->busy, __ATOMIC_RELAXED) == SESSION_MOVING)
 		pthread_cond_wait(&changed, &lock);
@@ -917,4 +976,5 @@ void pool_forget_inherited(void)
 	first_awaiting = NULL;
 	last_awaiting = &first_awaiting;
 	session_awaited = 0;
+	passage = (struct passage){0};
 }

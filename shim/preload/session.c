@@ -1010,6 +1010,17 @@ bool session_park(struct session *session)
 	return true;
 }
 
+/* What we have asked may not have been answered yet. */
+void session_stay(struct session *session)
+{
+	if (!session->backend || session->state != SESSION_OPEN)
+		return;
+	for (PGresult *rest; (rest = REAL(PQgetResult)(session->conn));)
+		REAL(PQclear)(rest);
+	session_apply_client(session, session->conn);
+	session->asked = 0;
+}
+
 /* ---- Finish and reset ---- */
 
 /* Everything that a fresh connection would not have. */

@@ -340,6 +340,9 @@ bool session_is_clean(const struct session *session);
 /* Whether its server-side state can be captured and moved, asking the server where needed. */
 bool session_park(struct session *session);
 
+/* The call that was about to move it was left by longjmp: it stays as it was, if it is attached. */
+void session_stay(struct session *session);
+
 /* Remember a message for PQerrorMessage (takes it over); NULL forgets. */
 void session_set_error(struct session *session, char *message);
 
