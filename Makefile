@@ -1,5 +1,6 @@
 # pqleash: builds the preloaded object and its launcher, and runs everything that checks them.
-#   make | make check | make demo | make bench | make lint | make install PREFIX= DESTDIR= | make clean
+#   make | make check | make demo | make bench | make soak SECONDS= SEED= | make lint
+#   make install PREFIX= DESTDIR= | make clean
 #   make SANITIZE=address,undefined    the same with sanitizers (say BUILD=... to keep both)
 
 BUILD ?= build
@@ -31,7 +32,7 @@ SUBJECTS = $(patsubst tests/subjects/%.c,$(BUILD)/tests/subjects/%,$(wildcard te
 	$(BUILD)/tests/subjects/sanitized/address $(BUILD)/tests/subjects/sanitized/thread
 PROVE = BUILD=$(BUILD) prove --timer
 
-.PHONY: all subjects unit-tests check check-unit check-e2e check-sanitize check-thread check-valgrind demo bench lint install clean setup FORCE
+.PHONY: all subjects unit-tests check check-unit check-e2e check-sanitize check-thread check-valgrind soak demo bench lint install clean setup FORCE
 all: $(BUILD)/libpqleash.so $(BUILD)/pqleash
 
 # What was built with other flags is built again.
@@ -159,6 +160,13 @@ GRIND = legacy 'event_loop epoll 10 5' 'threads 6 12 100' $(addprefix corpus/,as
 check-valgrind: all subjects
 	scripts/cluster --max-connections 50 -- env PQLEASH=1 PQLEASH_LIMIT=2 LD_PRELOAD=$$PWD/$(BUILD)/libpqleash.so sh -ec \
 		"for subject in $(GRIND); do echo \$$subject; $(VALGRIND) $(BUILD)/tests/subjects/\$$subject >/dev/null; done"
+
+# Programs at random, with trouble; SEED= repeats the plan of another run.
+SECONDS ?= 1800
+SEED ?=
+soak: setup
+	+$(MAKE) all subjects
+	BUILD=$(BUILD) scripts/soak $(SECONDS) $(SEED)
 
 demo: setup
 	+$(MAKE) all $(BUILD)/tests/subjects/legacy

@@ -69,6 +69,19 @@ static bool ladder_taken;
 /* Sessions whose program polls a descriptor instead of waiting here. */
 static struct session *first_awaiting, **last_awaiting = &first_awaiting;
 
+/*
+ * What this thread has in hand. A signal handler may leave a call by siglongjmp, while that waits for
+ * a server: the thread's next call then finds here what nobody else would ever let go of. (Not while
+ * our own locks are held, which is never for long.)
+ */
+static __thread struct passage {
+	struct session *moving;
+	struct backend *taken;  /* until somebody holds it, or it is idle or gone */
+	struct backend *ending; /* waited for */
+	bool reclaiming;        /* the one that is moving: it loses what it has */
+	bool on_ladder, announced;
+} passage __attribute__((tls_model("initial-exec")));
+
 static void make_condition(void)
 {
 	pthread_condattr_t attributes;
@@ -129,6 +142,14 @@ static unsigned long limit_now(void)
 
 /* ---- The ladder. The first three rungs are taken under the lock. ---- */
 
+/* Under the lock. */
+static struct backend *take(struct backend *backend)
+{
+	if (backend)
+		backend->state = BACKEND_TAKEN;
+	return passage.taken = backend;
+}
+
 static struct backend *take_idle(const struct target *target)
 {
 	struct backend *best = NULL;
@@ -138,9 +159,7 @@ static struct backend *take_idle(const struct target *target)
 		if (backend->state == BACKEND_IDLE && target_shares(backend->target, target) &&
 		    (!best || backend->idle_since > best->idle_since))
 			best = backend;
-	if (best)
-		best->state = BACKEND_TAKEN;
-	return best;
+	return take(best);
 }
 
 /* Under the lock. */
@@ -182,7 +201,7 @@ static struct backend *take_room(void)
 	count++;
 	if (count > peak)
 		peak = count;
-	return backend;
+	return take(backend);
 }
 
 static struct backend *take_idle_of_another_target(void)
@@ -193,9 +212,7 @@ static struct backend *take_idle_of_another_target(void)
 		if (backend->state == BACKEND_IDLE &&
 		    (!oldest || backend->idle_since < oldest->idle_since))
 			oldest = backend;
-	if (oldest)
-		oldest->state = BACKEND_TAKEN;
-	return oldest;
+	return take(oldest);
 }
 
 /* Is the mark one that a call left behind which was itself left by longjmp? */
@@ -212,8 +229,11 @@ static bool try_to_move(struct session *session)
 
 	if (found && !is_abandoned(found))
 		return false;
-	return __atomic_compare_exchange_n(
-	    &session->busy, &found, SESSION_MOVING, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	if (!__atomic_compare_exchange_n(
+		&session->busy, &found, SESSION_MOVING, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return false;
+	passage.moving = session;
+	return true;
 }
 
 /*
@@ -222,6 +242,8 @@ static bool try_to_move(struct session *session)
  */
 static void stop_moving(struct session *session)
 {
+	passage.moving = NULL;
+	passage.reclaiming = false;
 	__atomic_store_n(&session->busy, NULL, __ATOMIC_RELEASE);
 	if (!process_has_threads())
 		return;
@@ -291,8 +313,7 @@ static struct backend *take_from(struct session *holder, bool dirty)
 	struct backend *backend = session_detach(holder);
 
 	lock_pool();
-	backend->state = BACKEND_TAKEN;
-	backend->session = NULL;
+	take(backend)->session = NULL;
 	unlock_pool();
 	if (!backend_reset(backend, dirty))
 		backend_close(backend);
@@ -307,8 +328,7 @@ static struct backend *take_broken(struct session *holder)
 	struct backend *backend = holder->backend;
 
 	lock_pool();
-	backend->state = BACKEND_TAKEN;
-	backend->session = NULL;
+	take(backend)->session = NULL;
 	unlock_pool();
 	session_keep_broken(holder);
 	backend_close(backend);
@@ -331,10 +351,12 @@ static struct backend *take_by_parking(const struct session *asker, uint64_t qui
 	while (!taken && (holder = next_holder_at_rest(asker, used, &used, quiet_since))) {
 		bool dirty = !session_is_clean(holder);
 
-		if (holder->state == SESSION_OPEN && REAL(PQstatus)(holder->conn) == CONNECTION_BAD)
-			taken = take_broken(holder);
-		else if (session_park(holder))
+		if (session_park(holder))
 			taken = take_from(holder, dirty);
+		/* As it was already, or as the attempt has shown. */
+		else if (holder->state == SESSION_OPEN &&
+			 REAL(PQstatus)(holder->conn) == CONNECTION_BAD)
+			taken = take_broken(holder);
 		stop_moving(holder);
 	}
 	return taken;
@@ -359,6 +381,7 @@ static void take_turn(void)
 			lock_wait(LOCK_POOL, &turn.mine, NULL);
 		pthread_cond_destroy(&turn.mine);
 	}
+	passage.on_ladder = true;
 	/* NOLINTNEXTLINE(clang-analyzer-core.StackAddressEscape): end_turn has taken it off */
 	unlock_pool();
 }
@@ -366,6 +389,7 @@ static void take_turn(void)
 static void end_turn(void)
 {
 	lock_pool();
+	passage.on_ladder = false;
 	struct turn *next = first_turn;
 	if (next) {
 		first_turn = next->next;
@@ -429,7 +453,7 @@ static bool wait_for_release(struct wait *wait)
 	lock_pool();
 	if (!wait->announced) {
 		__atomic_add_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
-		wait->announced = true;
+		wait->announced = passage.announced = true;
 	} else {
 		struct timespec until = next_look(wait);
 
@@ -445,6 +469,15 @@ static void stop_waiting(const struct wait *wait)
 {
 	if (wait->announced)
 		__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
+	passage.announced = false;
+}
+
+static void stop_waiting_for(struct backend *ending)
+{
+	lock_pool();
+	ending->state = BACKEND_ENDING;
+	passage.ending = NULL;
+	unlock_pool();
 }
 
 /*
@@ -460,13 +493,12 @@ static bool wait_for_ending(int64_t deadline_ms)
 			ending = backend;
 	if (ending)
 		ending->state = BACKEND_TAKEN;
+	passage.ending = ending;
 	unlock_pool();
 	if (!ending)
 		return false;
 	bool ended = backend_has_ended(ending, deadline_ms);
-	lock_pool();
-	ending->state = BACKEND_ENDING;
-	unlock_pool();
+	stop_waiting_for(ending);
 	return ended;
 }
 
@@ -625,6 +657,7 @@ static struct backend *reclaim(struct session *holder)
 	    "backends were in use; raise PQLEASH_LIMIT or set PQLEASH_RECLAIM=never\n",
 	    session_describe(holder, name, sizeof name), kept, pool_count());
 	trace_reclaimed(holder, kept);
+	passage.reclaiming = true;
 	struct backend *taken = holder->has_events ? sever(holder) : take_from(holder, true);
 	session_lose(holder, message);
 	say_debug("reclaimed the backend of %s", name);
@@ -757,6 +790,29 @@ static struct backend *climb_patiently(const struct session *session)
 	return taken ? taken : take_by_reclaiming(session, began);
 }
 
+/* Let go of what a call of this thread had in hand when it was left. */
+static void repair(void)
+{
+	struct session *moving = passage.moving;
+
+	if (moving) {
+		if (passage.reclaiming && moving->state == SESSION_OPEN)
+			session_lose(moving, "pqleash: this connection was taken away by a call "
+					     "that was left by longjmp\n");
+		session_stay(moving);
+		stop_moving(moving);
+	}
+	if (passage.announced)
+		__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
+	passage.announced = false;
+	if (passage.ending)
+		stop_waiting_for(passage.ending);
+	if (passage.taken)
+		pool_give_up(passage.taken);
+	if (passage.on_ladder)
+		end_turn();
+}
+
 struct backend *pool_acquire(struct session *session, bool may_wait, char **error)
 {
 	bool too_late = session->awaiting && process_clock_ms() >= session->awaiting_until_ms;
@@ -764,6 +820,7 @@ struct backend *pool_acquire(struct session *session, bool may_wait, char **erro
 	struct backend *taken = NULL;
 
 	process_notice_fork();
+	repair();
 	if (may_wait) {
 		take_turn();
 		taken = climb_patiently(session);
@@ -784,10 +841,10 @@ struct backend *pool_acquire(struct session *session, bool may_wait, char **erro
 static bool quotes_alike(const struct session *asker, const struct session *holder)
 {
 	static const char name[] = "standard_conforming_strings";
-	const char *theirs = REAL(PQparameterStatus)(holder->conn, name), *own = NULL;
+	const char *theirs = REAL(PQparameterStatus)(holder->conn, name);
 
-	return target_shares(holder->target, asker->target) && session_status(asker, name, &own) &&
-	       own && theirs && strcmp(own, theirs) == 0 &&
+	return target_shares(holder->target, asker->target) && theirs &&
+	       session_has_status(asker, name, theirs) &&
 	       REAL(PQclientEncoding)(holder->conn) == asker->client_encoding;
 }
 
@@ -829,6 +886,7 @@ void pool_hold(struct backend *backend, struct session *session)
 	backend->state = BACKEND_HELD;
 	backend->session = session;
 	backend->share = NULL;
+	passage.taken = NULL;
 	unlock_pool();
 }
 
@@ -849,8 +907,7 @@ void pool_give_up(struct backend *backend)
 	bool may_wait = is_at_rest(backend);
 
 	lock_pool();
-	backend->state = BACKEND_TAKEN;
-	backend->session = NULL;
+	take(backend)->session = NULL;
 	unlock_pool();
 	backend_let_go(backend);
 	bool ended = backend_has_ended(backend, may_wait ? INT64_MAX : 0);
@@ -859,6 +916,7 @@ void pool_give_up(struct backend *backend)
 		remove_place(backend);
 	else
 		backend->state = BACKEND_ENDING;
+	passage.taken = NULL;
 	unlock_pool();
 	pool_wake();
 }
@@ -873,6 +931,7 @@ void pool_release(struct backend *backend, bool dirty)
 	backend->state = BACKEND_IDLE;
 	backend->session = NULL;
 	backend->idle_since = ++releases;
+	passage.taken = NULL;
 	unlock_pool();
 	pool_wake();
 }
@@ -1025,6 +1084,8 @@ void pool_wake(void)
 
 void pool_wait_until_moved(struct session *session)
 {
+	if (passage.moving == session)
+		repair();
 	lock_pool();
 	while (__atomic_load_n(&session->busy, __ATOMIC_RELAXED) == SESSION_MOVING)
 		lock_wait(LOCK_POOL, &changed, NULL);
@@ -1075,4 +1136,5 @@ void pool_forget_inherited(void)
 	first_awaiting = NULL;
 	last_awaiting = &first_awaiting;
 	session_awaited = 0;
+	passage = (struct passage){0};
 }

@@ -124,7 +124,8 @@ struct session *session_slot(void)
 	if (slot->dead)
 		REAL(PQfinish)(slot->dead);
 	free(slot->shown);
-	free(slot->statuses);
+	statuses_free(slot->statuses);
+	statuses_free(slot->given);
 	*slot = (struct session){.life = life, .descriptor = -1};
 	return slot;
 }
@@ -426,13 +427,22 @@ static void keep_client_state(struct session *session)
 	session_set_error(session, session_error(session));
 }
 
-bool session_status(const struct session *session, const char *name, const char **value)
+static const struct statuses *kept_statuses(const struct session *session)
 {
 	const struct statuses *kept = __atomic_load_n(&session->statuses, __ATOMIC_ACQUIRE);
 
-	if (!kept)
-		kept = session->target->statuses;
-	return session->state == SESSION_OPEN && statuses_find(kept, name, value);
+	return kept ? kept : session->target->statuses;
+}
+
+bool session_has_status(const struct session *session, const char *name, const char *value)
+{
+	return session->state == SESSION_OPEN && statuses_have(kept_statuses(session), name, value);
+}
+
+bool session_give_status(struct session *session, const char *name, const char **value)
+{
+	return session->state == SESSION_OPEN &&
+	       statuses_give(&session->given, kept_statuses(session), name, value);
 }
 
 /* When this returns, nobody else uses its connection, nor will. */
@@ -1278,6 +1288,17 @@ bool session_park(struct session *session)
 	return parked;
 }
 
+/* What we have asked may not have been answered yet. */
+void session_stay(struct session *session)
+{
+	if (!session->backend || session->state != SESSION_OPEN)
+		return;
+	for (PGresult *rest; (rest = REAL(PQgetResult)(session->conn));)
+		REAL(PQclear)(rest);
+	session_apply_client(session, session->conn);
+	session->asked = 0;
+}
+
 /* ---- Finish and reset ---- */
 
 /* Everything that a fresh connection would not have. */
@@ -1285,7 +1306,7 @@ static void forget_state(struct session *session)
 {
 	forget_snapshot(session);
 	session->sets = false;
-	free(session->statuses);
+	statuses_free(session->statuses);
 	session->statuses = NULL;
 	session_set_error(session, NULL);
 	for (PGnotify *next; session->notifies; session->notifies = next) {
@@ -1298,6 +1319,7 @@ static void forget_state(struct session *session)
 	session->conn = NULL;
 	session->pinned = session->pinned_for_good = NULL;
 	session->unnamed_statement = session->dirty = session->unguarded = false;
+	session->changed_login = false;
 	session->channels = 0;
 	session->has_events = false;
 	pool_stop_awaiting(session);

@@ -80,6 +80,7 @@ struct session {
 	char *shown;  /* the copy of it that PQerrorMessage gave out */
 	PGconn *dead; /* a real connection that is closed; gives libpq's own failure values */
 	struct statuses *statuses; /* when it was parked last */
+	struct statuses *given;    /* what PQparameterStatus gave out */
 	PGnotify *notifies;        /* received before the session was parked */
 
 	/* What keeps it from moving, and what moves with it */
@@ -121,6 +122,7 @@ struct session {
 	bool called;            /* its turn has come: its descriptor was made readable */
 	bool sets;              /* has sent a SET since it was captured */
 	bool unguarded;         /* may have lost PQLEASH_STATEMENT_TIMEOUT by a statement */
+	bool changed_login;     /* by its last statement, or in the transaction that it has open */
 	bool unnamed_statement; /* PQprepare(conn, "", ...) may still be executed */
 	bool has_events;        /* event procedures are registered with its backend */
 	bool resetting;         /* by libpq's own PQresetStart, for their sake */
@@ -421,12 +423,15 @@ bool session_park(struct session *session);
  * not, the child uses it from now on. Async-signal-safe.
  */
 bool session_was_moved(struct session *session);
+/* The call that was about to move it was left by longjmp: it stays as it was, if it is attached. */
+void session_stay(struct session *session);
 
 /* Remember a message for PQerrorMessage (takes it over); NULL forgets. */
 void session_set_error(struct session *session, char *message);
 
 /* What the server has reported of an open session without a backend; false where that is not known. */
-bool session_status(const struct session *session, const char *name, const char **value);
+bool session_has_status(const struct session *session, const char *name, const char *value);
+bool session_give_status(struct session *session, const char *name, const char **value);
 
 /* What PQerrorMessage is to say, for the caller to free; NULL for nothing. */
 char *session_error(const struct session *session);

@@ -259,19 +259,37 @@ static bool may_matter(const char *word)
 	return false;
 }
 
-/* A word of the text, and the byte in front of it. */
-static unsigned scan_word(const char *word, char before)
+/*
+ * pid <> pg_backend_pid(), with which a session ends or counts all others, tells the program nothing
+ * of itself.
+ */
+static bool is_excluded(const char *query, const char *word)
+{
+	static const char schema[] = "pg_catalog.";
+	size_t length = sizeof schema - 1;
+
+	if (word >= query + length && strncasecmp(word - length, schema, length) == 0)
+		word -= length;
+	while (word > query && isspace((unsigned char)word[-1]))
+		word--;
+	return word >= query + 2 &&
+	       (memcmp(word - 2, "<>", 2) == 0 || memcmp(word - 2, "!=", 2) == 0);
+}
+
+static unsigned scan_word(const char *query, const char *word)
 {
 	const char *after;
 
 	if ((after = after_word(word, "set")))
-		return scan_set(after, before);
+		return scan_set(after, word > query ? word[-1] : '\0');
 	if ((after = after_word(word, "set_config")))
 		return scan_set_config(after);
 	if (after_word(word, "setseed"))
 		return STATEMENT_SEEDS;
 	if (after_word(word, "pg_backend_pid"))
-		return STATEMENT_SHOWS_PID;
+		return is_excluded(query, word) ? 0 : STATEMENT_SHOWS_PID;
+	if (after_word(word, "pg_terminate_backend"))
+		return STATEMENT_ENDS_OTHERS;
 	if (after_word(word, "dblink_connect") || after_word(word, "dblink_connect_u"))
 		return STATEMENT_LINKS;
 	if (after_word(word, "listen"))
@@ -293,7 +311,7 @@ unsigned statement_scan(const char *query)
 
 	for (const char *byte = query; *byte; byte++) {
 		if (!inside_word && may_matter(byte))
-			flags |= scan_word(byte, byte > query ? byte[-1] : '\0');
+			flags |= scan_word(query, byte);
 		/* A dollar may be the end of a quote: $$SET a.b = 1$$. */
 		inside_word = is_word(*byte) && *byte != '$';
 	}
@@ -311,6 +329,17 @@ static bool may_unguard(const char *query)
 	       (strcasestr(query, "statement_timeout") && strcasestr(query, "default"));
 }
 
+/*
+ * In a transaction, or in another thread before the statement had ended, a connection may have been
+ * opened that sees things as they were: none of that time is to be shared.
+ */
+static void follow_login_change(struct session *session)
+{
+	session->changed_login =
+	    session->conn && REAL(PQtransactionStatus)(session->conn) != PQTRANS_IDLE;
+	pool_login_changed();
+}
+
 void statement_sent(struct session *session, const char *query)
 {
 	unsigned flags = query ? statement_scan(query) : 0;
@@ -318,6 +347,8 @@ void statement_sent(struct session *session, const char *query)
 	if (query && settings()->statement_timeout_ms > 0 && session->backend &&
 	    !session->target->pgbouncer && !session->target->replication && may_unguard(query))
 		session_unguard(session);
+	if (session->changed_login)
+		follow_login_change(session);
 	if (!flags)
 		return;
 	session->sets |= (flags & STATEMENT_SETS) != 0;
@@ -327,8 +358,13 @@ void statement_sent(struct session *session, const char *query)
 		session->channels--;
 	if (flags & STATEMENT_LISTENS)
 		session->channels++;
-	if (flags & STATEMENT_CHANGES_LOGIN)
+	if (flags & STATEMENT_CHANGES_LOGIN) {
+		session->changed_login = true;
 		pool_login_changed();
+	}
+	/* The program counts those it ends, and knows of none that it has finished. */
+	if (flags & STATEMENT_ENDS_OTHERS)
+		pool_close_idle();
 	if (flags & STATEMENT_SHOWS_PID)
 		session_pin(session, "has told the program its backend's pid");
 	else if (flags & STATEMENT_SEEDS)

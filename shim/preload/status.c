@@ -1,11 +1,12 @@
 /*
  * Parameter statuses: the settings that a server reports unasked (libpq manual, PQparameterStatus).
  * Sessions without a backend answer from a copy, because libpq's answer never waits for anything.
- * Values are interned for the process's life: there are few of them.
+ * Owns the values: most sessions have the same ones, each of which is kept once, while anybody has it.
  */
 #include "status.h"
 #include "lock.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -22,44 +23,130 @@ struct statuses {
 
 struct interned {
 	UT_hash_handle hh;
+	long references;
 	char value[];
 };
 
-const char *status_intern(const char *value)
+static struct interned *interned_values;
+
+/* Under the lock: the same text, which stays until it is released; NULL where there is no memory. */
+static const char *hold(const char *value)
 {
-	static struct interned *values;
 	struct interned *found;
 	size_t length = strlen(value);
 
-	lock_take(LOCK_STATUSES);
-	HASH_FIND(hh, values, value, length, found);
+	HASH_FIND(hh, interned_values, value, length, found);
 	if (!found && (found = malloc(sizeof *found + length + 1))) {
+		found->references = 0;
 		memcpy(found->value, value, length + 1);
-		HASH_ADD(hh, values, value, length, found);
+		HASH_ADD(hh, interned_values, value, length, found);
 	}
-	lock_release(LOCK_STATUSES);
-	return found ? found->value : value;
+	if (!found)
+		return NULL;
+	found->references++;
+	return found->value;
+}
+
+/* Under the lock. */
+static void release(const char *value)
+{
+	struct interned *interned;
+
+	if (!value)
+		return;
+	interned = (struct interned *)(value - offsetof(struct interned, value));
+	if (--interned->references > 0)
+		return;
+	HASH_DEL(interned_values, interned);
+	free(interned);
 }
 
 void statuses_keep(struct statuses **kept, const PGconn *conn)
 {
+	lock_take(LOCK_STATUSES);
 	struct statuses *statuses = *kept ? *kept : calloc(1, sizeof *statuses);
-
 	for (size_t i = 0; statuses && i < NAMES; i++) {
 		const char *value = REAL(PQparameterStatus)(conn, names[i]);
+		const char *before = statuses->values[i];
 
-		__atomic_store_n(
-		    &statuses->values[i], value ? status_intern(value) : NULL, __ATOMIC_RELEASE);
+		statuses->values[i] = value ? hold(value) : NULL;
+		release(before);
 	}
 	__atomic_store_n(kept, statuses, __ATOMIC_RELEASE);
+	lock_release(LOCK_STATUSES);
 }
 
-bool statuses_find(const struct statuses *kept, const char *name, const char **value)
+void statuses_free(struct statuses *kept)
+{
+	if (!kept)
+		return;
+	lock_take(LOCK_STATUSES);
+	for (size_t i = 0; i < NAMES; i++)
+		release(kept->values[i]);
+	lock_release(LOCK_STATUSES);
+	free(kept);
+}
+
+/* Under the lock. */
+static bool find(const struct statuses *kept, const char *name, const char **value)
 {
 	for (size_t i = 0; kept && name && i < NAMES; i++)
 		if (strcmp(names[i], name) == 0) {
-			*value = __atomic_load_n(&kept->values[i], __ATOMIC_ACQUIRE);
+			*value = kept->values[i];
 			return true;
 		}
 	return false;
+}
+
+bool statuses_have(const struct statuses *kept, const char *name, const char *value)
+{
+	const char *found = NULL;
+
+	lock_take(LOCK_STATUSES);
+	bool alike = find(kept, name, &found) && found && strcmp(found, value) == 0;
+	lock_release(LOCK_STATUSES);
+	return alike;
+}
+
+/*
+ * Under the lock: a setting's value at an address that stays until the session gives out another one.
+ * One that we do not know by its name stays for good: there are few.
+ */
+static const char *give(struct statuses **given, const char *name, const char *value)
+{
+	size_t i = 0;
+
+	while (i < NAMES && strcmp(names[i], name) != 0)
+		i++;
+	if (i < NAMES && !*given)
+		*given = calloc(1, sizeof **given);
+	const char *held = hold(value);
+	if (i < NAMES && *given) {
+		release((*given)->values[i]);
+		(*given)->values[i] = held;
+	}
+	return held;
+}
+
+bool statuses_give(
+    struct statuses **given, const struct statuses *kept, const char *name, const char **value)
+{
+	lock_take(LOCK_STATUSES);
+	bool found = find(kept, name, value);
+	if (found && *value)
+		*value = give(given, name, *value);
+	lock_release(LOCK_STATUSES);
+	return found;
+}
+
+const char *statuses_give_from(struct statuses **given, const PGconn *conn, const char *name)
+{
+	const char *value = REAL(PQparameterStatus)(conn, name);
+
+	if (!value)
+		return NULL;
+	lock_take(LOCK_STATUSES);
+	value = give(given, name, value);
+	lock_release(LOCK_STATUSES);
+	return value;
 }

@@ -8,16 +8,21 @@
 
 struct statuses;
 
-/* What libpq knows of the connection now, into *kept, which is allocated at first and freed with free(). */
+/* What libpq knows of the connection now, into *kept, which is allocated at first. Any thread. */
 void statuses_keep(struct statuses **kept, const PGconn *conn);
+void statuses_free(struct statuses *kept);
+
+/* Whether a setting is known to have this value. */
+bool statuses_have(const struct statuses *kept, const char *name, const char *value);
 
 /*
- * The value of a setting as PQparameterStatus gives it: valid for the process's life, NULL where the
- * server has not reported it. False when it is not among those that are kept.
+ * The value of a setting for the program, NULL where the server has not reported it; false when it is
+ * not among those that are kept. Or the value that a connection has. It stays where it is when the
+ * session moves, until the session gives out another value of this setting or ends; *given remembers
+ * what was given out, and is statuses_free's. Any thread.
  */
-bool statuses_find(const struct statuses *kept, const char *name, const char **value);
-
-/* The same text at an address that stays: the program may keep the pointer. */
-const char *status_intern(const char *value);
+bool statuses_give(
+    struct statuses **given, const struct statuses *kept, const char *name, const char **value);
+const char *statuses_give_from(struct statuses **given, const PGconn *conn, const char *name);
 
 #endif

@@ -399,7 +399,7 @@ static void target_free(struct target *target)
 	free(target->key);
 	free(target->conninfo);
 	free(target->resolved);
-	free(target->statuses);
+	statuses_free(target->statuses);
 	free(target->label);
 	free(target->server);
 	free(target->connect_timeout);

@@ -33,12 +33,11 @@ const char *wrap_PQparameterStatus(const PGconn *conn, const char *paramName)
 	PASS_THROUGH(PQparameterStatus, (conn, paramName));
 	SESSION_CALL(conn, CALL_STATE);
 	const char *value = NULL;
-	if (!session->conn && session_status(session, paramName, &value))
+	if (!session->conn && session_give_status(session, paramName, &value))
 		return value;
 	if (!session_visits(&call_))
 		session_prepare(session, CALL_ASK);
-	value = session->conn ? REAL(PQparameterStatus)(session->conn, paramName) : NULL;
-	return value ? status_intern(value) : NULL;
+	return session->conn ? statuses_give_from(&session->given, session->conn, paramName) : NULL;
 }
 
 /* Kept for the session's life as other facts are, but not known before it is connected. */

@@ -159,7 +159,7 @@ subtest 'exit status and input' => sub {
 };
 
 subtest 'usage' => sub {
-	for my $script ($cluster, $peak, $setup, map { root() . "/$_" } 'scripts/lint', '.ci/run') {
+	for my $script ($cluster, $peak, $setup, map { root() . "/$_" } 'scripts/lint', 'scripts/soak', '.ci/run') {
 		my $result = run({}, $script, '--help');
 		is("$result->{status} $result->{err}", '0 ', "$script --help");
 		like($result->{out}, qr/^usage: /, '... tells the usage');
@@ -355,6 +355,10 @@ subtest 'peak counts from the log' => sub {
 			$open->(3) . $open->(4)), 2, 'a crash ends all');
 	my $log = $open->(1) . $open->(2) . $open->(3) . $close->(1) . $open->(4);
 	is(peak_of($log, '--since', 3), 1, '--since leaves out what was before');
+	my ($ann, $anna) = map { "user=$_ database=b" } qw(ann anna);
+	my $of_two = join '', map { $line->($_->[0], "LOG:  connection authorized: $_->[1]") } [ 1, $ann ], [ 2, $anna ], [ 3, $anna ];
+	is(peak_of($of_two, '--user', 'ann'), 1, "--user leaves out others' connections");
+	is(peak_of($of_two . $close->(3), '--user', 'anna', '--total'), 2, '... and no more');
 	is(run({}, $peak, '--since', 'x', '/dev/null')->{status}, 2, 'a wrong number is an error');
 	is(run({}, $peak)->{status}, 2, 'so is no log');
 	isnt(run({}, $peak, '/nonexistent')->{status}, 0, 'so is a log that is not there');

@@ -6,6 +6,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use Dialogue;
 use PqleashTest;
 use Steps;
 use Test::More;
@@ -157,6 +158,156 @@ subtest 'passwords' => sub {
 	follows({ PGPASSWORD => 'wrong' }, @pool_ann, "open b $none" => $refused);
 	follows({ PGPASSWORD => undef }, @pool_ann, "open b $none" => qr/^BAD .*no password supplied/);
 	follows({}, @pool_ann, "open b $super" => undef, 'exec b SELECT current_user' => qr/postgres/);
+};
+
+# ---- A program's own life with databases and roles, compared with a direct run ----
+
+sub same
+{
+	my ($promise, $limit, @commands) = @_;
+	my @clean = ("open clean $super", (map { "exec clean $_" } 'DROP DATABASE IF EXISTS copy', 'DROP DATABASE IF EXISTS fresh',
+		'DROP ROLE IF EXISTS bob', 'ALTER ROLE ALL RESET ALL', 'ALTER DATABASE postgres RESET ALL'), 'finish clean');
+	my ($direct, $line) = (play_direct(@clean, @commands), log_size());
+	my $leashed = play_leashed({ PQLEASH_LIMIT => $limit }, @clean, @commands);
+	is(first_difference($direct, $leashed), '', "$promise, limit $limit");
+	cmp_ok(peak_since($line), '<=', $limit, '... which is kept');
+	return $leashed;
+}
+
+my ($fresh, $copy) = map { $super =~ s/postgres/$_/r } qw(fresh copy);
+my $bob = 'dbname=postgres user=bob password=right';
+my $new_bob = "exec super CREATE ROLE bob LOGIN PASSWORD 'right'";
+
+for my $limit (1 .. 3) {
+	subtest "a database is made, used, dropped and made again, limit $limit" => sub {
+		same('as without us', $limit, "open super $super", (map { ('exec super CREATE DATABASE fresh', "open $_ $fresh",
+			"exec $_ SELECT to_regclass('kept'), current_database()", "exec $_ CREATE TABLE kept ()", "exec $_ SET work_mem = '2MB'",
+			"finish $_", 'exec super DROP DATABASE fresh', "open gone $fresh", 'finish gone') } 'a' .. 'e'));
+	};
+
+	subtest "a role is made, used, dropped and made again, limit $limit" => sub {
+		same('as without us', $limit, "open super $super", (map { ($new_bob, "open $_ $bob", "exec $_ SELECT current_user",
+			"exec $_ SET work_mem = '2MB'", "finish $_", 'exec super DROP ROLE bob', "open gone $bob", 'finish gone') } 'a' .. 'e'));
+	};
+
+	subtest "a role comes back with another password, limit $limit" => sub {
+		same('and nobody gets in with the old one', $limit, "open super $super", $new_bob, "open a $bob", 'exec a SELECT current_user', 'finish a',
+			'exec super DROP ROLE bob', "exec super CREATE ROLE bob LOGIN PASSWORD 'other'", "open b $bob", "open c $bob" =~ s/right/other/r,
+			'exec c SELECT current_user');
+	};
+
+	subtest "a database serves as template, limit $limit" => sub {
+		same('as without us', $limit, "open super $super", 'exec super CREATE DATABASE fresh', "open a $fresh", 'exec a CREATE TABLE kept AS SELECT 42 AS n',
+			'finish a', 'exec super ALTER DATABASE fresh IS_TEMPLATE true', 'exec super CREATE DATABASE copy TEMPLATE fresh', "open b $copy",
+			'exec b SELECT n FROM kept', 'finish b', 'exec super DROP DATABASE fresh', 'exec super ALTER DATABASE fresh IS_TEMPLATE false',
+			'exec super ALTER DATABASE fresh RENAME TO other', "open c $fresh", 'finish c', 'exec super ALTER DATABASE other RENAME TO fresh',
+			"open d $fresh", 'exec d SELECT n FROM kept', 'finish d', 'exec super ALTER DATABASE fresh ALLOW_CONNECTIONS false', "open e $fresh");
+	};
+
+	subtest "DROP DATABASE WITH (FORCE) after all have left, limit $limit" => sub {
+		same('as without us', $limit, "open super $super", 'exec super CREATE DATABASE fresh', "open a $fresh", 'exec a SELECT 1', 'finish a',
+			'exec super DROP DATABASE fresh WITH (FORCE)', "open b $fresh", 'finish b', 'exec super SELECT 1');
+	};
+
+	subtest "all other connections are ended, limit $limit" => sub {
+		same('of which the program has none any more', $limit, "open super $super", 'exec super CREATE DATABASE fresh', "open a $fresh", 'exec a SELECT 1', 'finish a',
+			# Directly, the server may not have noticed yet.
+			"exec super SELECT count(pg_terminate_backend(pid, 5000)) < 2 FROM pg_stat_activity WHERE datname = 'fresh' AND pid <> pg_backend_pid()",
+			'exec super DROP DATABASE fresh', 'exec super SELECT 1');
+	};
+}
+
+# A session in a database keeps others from dropping it, as long as it has a connection there.
+for my $limit (2, 3) {
+	subtest "sessions that are attached, limit $limit" => sub {
+		same('are in the way of DROP DATABASE', $limit, "open super $super", 'exec super CREATE DATABASE fresh', "open a $fresh", 'exec a SELECT 1',
+			'exec super DROP DATABASE fresh', 'exec a SELECT 2', 'finish a', 'exec super DROP DATABASE fresh');
+		same('are ended by FORCE', $limit, "open super $super", 'exec super CREATE DATABASE fresh', "open a $fresh", 'exec a SELECT 1',
+			'exec super DROP DATABASE fresh WITH (FORCE)', 'status a', 'exec a SELECT 2', 'status a', 'reset a', 'exec a SELECT 3', 'exec super SELECT 4');
+		same('die when all others are ended, and can be reset', $limit, "open super $super", "open a $super", 'exec a SELECT 1',
+			'exec super SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = $$client backend$$',
+			'status a', 'exec a SELECT 2', 'status a', 'exec a SELECT 3', 'reset a', 'exec a SELECT 4', 'exec super SELECT 5');
+		same('outlive their role', $limit, "open super $super", $new_bob, "open a $bob", 'exec a SELECT session_user', 'exec super DROP ROLE bob',
+			'exec a SELECT 1', 'status a', 'finish a', "open b $bob");
+		same('keep what their role had', $limit, "open super $super", $new_bob, "exec super ALTER ROLE bob SET work_mem = '3MB'", "open a $bob",
+			'exec a SHOW work_mem', "exec super ALTER ROLE bob SET work_mem = '5MB'", 'exec a SHOW work_mem', 'reset a', 'exec a SHOW work_mem');
+	};
+}
+
+subtest 'who ends itself' => sub {
+	same('dies as it would', $_, "open a $super", 'exec a SELECT pg_terminate_backend(pg_backend_pid())', 'status a', 'reset a', 'exec a SELECT 1',
+		"open b $super", 'exec b SELECT 2') for 1 .. 3;
+};
+
+# What is opened in the meantime sees the old, which nobody else may see afterwards.
+subtest 'logins change at the end of a transaction' => sub {
+	for my $end ('COMMIT', 'ROLLBACK') {
+		same("$end decides what the next connection sees", $_, "open super $super", $new_bob, 'exec super BEGIN', "exec super ALTER ROLE bob SET work_mem = '5MB'",
+			"open a $bob", 'exec a SHOW work_mem', 'finish a', "exec super $end", "open b $bob", 'exec b SHOW work_mem', 'finish b') for 2, 3;
+	}
+};
+
+# ---- Where a parked session has no connection that could be in the way, or be ended ----
+
+my $force = 'exec super DROP DATABASE fresh WITH (FORCE)';
+my $end_all = 'exec super SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = $$client backend$$';
+my $lost = qr/^no result: pqleash: this connection could not be attached again: .* FATAL:  database "fresh" does not exist/;
+
+for my $drop ('exec super DROP DATABASE fresh', $force) {
+	subtest "a parked session's database: $drop" => sub {
+		psql_value('DROP DATABASE IF EXISTS fresh');
+		follows({ PQLEASH_LIMIT => 1 }, "open super $super" => undef, 'exec super CREATE DATABASE fresh' => undef, "open a $fresh" => 'OK IDLE',
+			"exec a SET work_mem = '2MB'" => 'PGRES_COMMAND_OK SET', $drop => 'PGRES_COMMAND_OK DROP DATABASE', 'exec a SELECT 1' => $lost,
+			'status a' => 'BAD UNKNOWN', 'reset a' => qr/^BAD UNKNOWN .*FATAL:  database "fresh" does not exist/, 'exec super SELECT 1' => "PGRES_TUPLES_OK SELECT 1 \n  1");
+	};
+}
+
+subtest 'a parked session, while all others are ended' => sub {
+	follows({ PQLEASH_LIMIT => 1 }, "open super $super" => undef, "open a $super" => 'OK IDLE', "exec a SET work_mem = '2MB'" => undef,
+		$end_all => qr/^PGRES_TUPLES_OK SELECT 0/, 'exec a SHOW work_mem' => "PGRES_TUPLES_OK SHOW \n  2MB", 'exec super SELECT 1' => "PGRES_TUPLES_OK SELECT 1 \n  1");
+};
+
+# Its program has not noticed yet, nor have we: the attempt to park it shows it.
+subtest 'a session whose connection was ended is in nobody\'s way' => sub {
+	my $program = Dialogue->leashed({ PQLEASH_LIMIT => 1 });
+	is($program->ask("open a $super"), 'OK IDLE', 'one is open');
+	$program->ask("exec a SET application_name = 'ended'");
+	is(psql_value(q{SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = 'ended'}), 1, '... and ended');
+	is($program->ask("open b $super"), 'OK IDLE', 'another can be opened');
+	like($program->ask('exec b SELECT 1'), qr/^PGRES_TUPLES_OK/, '... and used');
+	like($program->ask('status a'), qr/^BAD/, 'the first is known to be broken');
+	like($program->ask('exec a SELECT 2'), qr/^no result: /, '... and stays so');
+	is($program->ask('reset a'), 'OK IDLE', 'until it is reset');
+	$program->end;
+};
+
+subtest "a parked session's role is dropped" => sub {
+	psql_value('DROP ROLE IF EXISTS bob');
+	follows({ PQLEASH_LIMIT => 1 }, "open super $super" => undef, $new_bob => undef, "open a $bob" => 'OK IDLE', "exec a SET work_mem = '2MB'" => undef,
+		'exec super DROP ROLE bob' => 'PGRES_COMMAND_OK DROP ROLE', 'exec a SELECT 1' => qr/^no result: pqleash: this connection could not be attached again: .*"bob"/,
+		'status a' => 'BAD UNKNOWN', 'exec super SELECT 1' => "PGRES_TUPLES_OK SELECT 1 \n  1");
+};
+
+# ---- PostgreSQL's own programs ----
+
+subtest 'createuser, createdb, psql, dropdb, dropuser' => sub {
+	psql_value($_) for 'DROP DATABASE IF EXISTS fresh', 'DROP ROLE IF EXISTS bob';
+	my @said;
+	for my $how (sub { run({ LD_PRELOAD => undef, PQLEASH => undef }, @_) }, sub { leashed({ PQLEASH_LIMIT => 1 }, @_) }) {
+		my @results = map { my ($name, @arguments) = @$_; $how->("$bindir/$name", @arguments) } [qw(createuser --echo bob)],
+		  [qw(createdb --echo --owner bob fresh)], [qw(psql -XAtc), 'CREATE TABLE kept ()', 'fresh'], [qw(createdb --template fresh copy)],
+		  [qw(dropuser bob)], [qw(dropdb --echo fresh)], [qw(dropdb --force copy)], [qw(dropdb fresh)], [qw(dropuser --echo bob)], [qw(dropuser bob)];
+		push @said, join '', map { "$_->{status} $_->{out}$_->{err}" } @results;
+	}
+	is($said[1], $said[0], 'say and do the same');
+	like($said[0], qr/^0 1 dropdb: error: database removal failed/m, '... which is something');
+};
+
+subtest "psql's \\c from database to database" => sub {
+	psql_value('DROP DATABASE IF EXISTS fresh');
+	my $said = leashed_psql("\\c '$super'\n" . ("CREATE DATABASE fresh;\n\\c '$fresh'\nCREATE TABLE kept ();\n\\c '$super'\n"
+		  . "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'fresh' AND pid <> pg_backend_pid();\nDROP DATABASE fresh;\n") x 3);
+	is($said, "CREATE DATABASE\nCREATE TABLE\n0\nDROP DATABASE\n" x 3, 'and back, to drop what it has left');
 };
 
 subtest 'the pool was in use all the time' => sub {

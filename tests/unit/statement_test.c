@@ -284,14 +284,29 @@ static void set_config_is_a_whole_word(void **state)
 
 /* ---- The rest ---- */
 
+static void pg_terminate_backend_is_seen(void **state)
+{
+	(void)state;
+	ALL_GIVE(STATEMENT_ENDS_OTHERS, "SELECT pg_terminate_backend(1)",
+	    "select PG_TERMINATE_BACKEND (pid, 5000) from pg_stat_activity",
+	    "SELECT pg_catalog.pg_terminate_backend(pid) FROM a WHERE pid <> pg_backend_pid()",
+	    "DO $$BEGIN PERFORM pg_terminate_backend(1); END$$");
+	ALL_GIVE(0, "SELECT pg_cancel_backend(1)", "SELECT pg_terminate_backends(1)");
+}
+
 static void pg_backend_pid_is_seen(void **state)
 {
 	(void)state;
 	ALL_GIVE(STATEMENT_SHOWS_PID, "SELECT pg_backend_pid()", "select PG_BACKEND_PID ( )",
 	    "SELECT pg_catalog.pg_backend_pid()",
-	    "SELECT * FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
-	    "SELECT\npg_backend_pid()", "SELECT 1,pg_backend_pid()", "SELECT \"pg_backend_pid\"()",
-	    "pg_backend_pid");
+	    "SELECT * FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+	    "SELECT 1 <> 2, pg_backend_pid()", "SELECT <pg_backend_pid()",
+	    "pid <= pg_backend_pid()", "SELECT\npg_backend_pid()", "SELECT 1,pg_backend_pid()",
+	    "SELECT \"pg_backend_pid\"()", "pg_backend_pid");
+	/* It is among those that are not told. */
+	ALL_GIVE(0, "SELECT * FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
+	    "SELECT * FROM pg_stat_activity WHERE pid!=pg_backend_pid()",
+	    "SELECT * FROM pg_stat_activity WHERE pid <>\n PG_CATALOG.pg_backend_pid()");
 	ALL_GIVE(0, "SELECT pg_backend_pids()", "SELECT my_pg_backend_pid()",
 	    "SELECT pg_backend_pi()", "SELECT pg_backend", "SELECT xpg_backend_pid()",
 	    "SELECT pg_backend_pid\xc3\xa9()", "SELECT pg_blocking_pids(1)");
@@ -546,6 +561,7 @@ int main(void)
 	    cmocka_unit_test(an_ordinary_literal_name_is_nothing),
 	    cmocka_unit_test(a_computed_name_is_flagged),
 	    cmocka_unit_test(set_config_is_a_whole_word),
+	    cmocka_unit_test(pg_terminate_backend_is_seen),
 	    cmocka_unit_test(pg_backend_pid_is_seen),
 	    cmocka_unit_test(dblink_connect_is_seen),
 	    cmocka_unit_test(setseed_is_seen),

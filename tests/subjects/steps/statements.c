@@ -1,9 +1,12 @@
 /* Running statements, at once or asynchronously, with COPY and notifications. */
 #include "steps.h"
 
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 static void print_rows(const PGresult *result)
 {
@@ -57,6 +60,31 @@ static void do_params(struct named *session, char **words)
 
 	print_result(
 	    session, PQexecParams(session->conn, words[2], count, NULL, values, NULL, NULL, 0));
+}
+
+static sigjmp_buf out;
+
+static void leave(int signal)
+{
+	(void)signal;
+	siglongjmp(out, 1);
+}
+
+/* As programs do that have a time limit of their own: the call is left in the middle. */
+static void do_jump(struct named *session, char **words)
+{
+	int after_ms = atoi(words[1]);
+	struct itimerval timer = {.it_value = {after_ms / 1000, after_ms % 1000 * 1000}},
+			 none = {0};
+
+	signal(SIGALRM, leave);
+	if (sigsetjmp(out, 1)) {
+		printf("jumped");
+		return;
+	}
+	setitimer(ITIMER_REAL, &timer, NULL);
+	print_result(session, PQexec(session->conn, words[2]));
+	setitimer(ITIMER_REAL, &none, NULL);
 }
 
 static void do_prepare(struct named *session, char **words)
@@ -172,6 +200,7 @@ static void do_notifies(struct named *session, char **words)
 
 const struct command statement_commands[] = {
     {"exec", do_exec, NULL, 2, 0},                   /* NAME SQL */
+    {"jump", do_jump, NULL, 3, 0},                   /* NAME MILLISECONDS SQL */
     {"params", do_params, NULL, 3, 1},               /* NAME VALUE,VALUE... SQL */
     {"prepare", do_prepare, NULL, 3, 0},             /* NAME STATEMENT SQL */
     {"prepare_typed", do_prepare_typed, NULL, 4, 0}, /* NAME STATEMENT OID,OID... SQL */
