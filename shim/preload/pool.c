@@ -748,6 +748,9 @@ static struct backend *prepare(struct backend *backend, struct session *session)
 {
 	if (!backend->conn)
 		return backend;
+	/* The server is at work still: what there is to tell costs no time now. */
+	if (backend->reset_pending)
+		trace_open(session, backend);
 	if (!target_shares(backend->target, session->target) || backend_is_older(backend) ||
 	    !backend_settle(backend) ||
 	    !snapshot_covers(session->parked, backend->stains, backend->stain_count))

@@ -1452,12 +1452,16 @@ void session_finish(struct session *session)
 	}
 	bool clean = session_is_clean(session);
 	session_note_transaction(session);
-	trace_finish(session);
+	/* Below, while the server is at work on the reset: it costs the program least there. */
+	bool to_tell = session->told;
+	session->told = false;
 	if (session->has_events)
 		close_attached(session);
 	struct backend *backend = detach_own(session);
 	if (backend)
 		pool_release(backend, !clean);
+	if (to_tell)
+		trace_finish(session);
 	descriptor_end(session);
 	forget_state(session);
 	session->client = (struct client_settings){0};

@@ -104,6 +104,7 @@ struct session {
 	struct retry retry; /* refused by the server while we held nothing to share */
 
 	unsigned long number; /* in the trace; 0 before it is told of */
+	unsigned long told_backend; /* that it got when it was told of; 0 once it is attached */
 	pid_t teller;         /* the process whose trace has it */
 
 	enum session_state state;

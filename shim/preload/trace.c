@@ -375,17 +375,18 @@ static void add_target(struct text *line, const struct target *target)
 	trace_add(line, "target", label);
 }
 
-void trace_open(struct session *session)
+void trace_open(struct session *session, const struct backend *backend)
 {
-	if (!is_on())
+	if (session->number > 0 || !is_on())
 		return;
 	session->number = __atomic_add_fetch(&last_session, 1, __ATOMIC_RELAXED);
 	session->told = true;
 	session->teller = process_id();
 	struct text line = line_of(TRACE_OPEN, session, true);
 	add_target(&line, session->target);
-	if (session->backend && session->state == SESSION_OPEN)
-		add_number(&line, "backend", (int64_t)session->backend->number);
+	session->told_backend = backend ? backend->number : 0;
+	if (backend)
+		add_number(&line, "backend", (int64_t)backend->number);
 	if (session->state == SESSION_FAILED)
 		text_add(&line, ",\"failed\":true");
 	trace_put(&line);
@@ -399,9 +400,12 @@ static void simple(enum trace_event event, const struct session *session)
 	trace_put(&line);
 }
 
-void trace_attach(const struct session *session)
+void trace_attach(struct session *session)
 {
-	if (!is_told(session))
+	bool known = session->told_backend == session->backend->number;
+
+	session->told_backend = 0;
+	if (known || !is_told(session))
 		return;
 	struct text line = line_of(TRACE_ATTACH, session, false);
 	add_number(&line, "backend", (int64_t)session->backend->number);
@@ -431,11 +435,9 @@ static void misuse(enum trace_event event, const struct session *session)
 	trace_put(&line);
 }
 
-void trace_finish(struct session *session)
+void trace_finish(const struct session *session)
 {
-	if (session->told)
-		misuse(TRACE_FINISH, session);
-	session->told = false;
+	misuse(TRACE_FINISH, session);
 }
 
 void trace_used_after_finish(struct session *session)

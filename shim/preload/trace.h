@@ -11,14 +11,20 @@
 
 #include <stdbool.h>
 
+struct backend;
 struct session;
 
-/* A session begins, has a backend, gives it up, could not connect, ends. */
-void trace_open(struct session *session);
-void trace_attach(const struct session *session);
+/*
+ * A session begins; nothing happens where that was told before. backend: what it gets, or has; NULL
+ * for none yet
+ */
+void trace_open(struct session *session, const struct backend *backend);
+
+/* It has a backend, gives it up, could not connect, ends. */
+void trace_attach(struct session *session);
 void trace_detach(const struct session *session);
 void trace_failed(const struct session *session);
-void trace_finish(struct session *session);
+void trace_finish(const struct session *session);
 
 /* The program uses what it has finished, or finishes it again. */
 void trace_used_after_finish(struct session *session);

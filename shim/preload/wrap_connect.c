@@ -22,7 +22,7 @@ static PGconn *failed_session(PGconn *failed, const char *error, void *caller)
 	if (!session)
 		return failed;
 	session_fail(session, failed, error ? strdup(error) : NULL);
-	trace_open(session);
+	trace_open(session, NULL);
 	return (PGconn *)session;
 }
 
@@ -41,7 +41,7 @@ static PGconn *open_session(struct target *target, bool start_only, void *caller
 		session_start(session, target);
 	else
 		session_open(session, target);
-	trace_open(session);
+	trace_open(session, session->state == SESSION_OPEN ? session->backend : NULL);
 	return (PGconn *)session;
 }
 
