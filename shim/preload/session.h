@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/single_threaded.h>
 #include <sys/types.h>
 
 struct backend;
@@ -103,9 +104,9 @@ struct session {
 	struct session *next_awaiting;
 	struct retry retry; /* refused by the server while we held nothing to share */
 
-	unsigned long number; /* in the trace; 0 before it is told of */
+	unsigned long number;       /* in the trace; 0 before it is told of */
 	unsigned long told_backend; /* that it got when it was told of; 0 once it is attached */
-	pid_t teller;         /* the process whose trace has it */
+	pid_t teller;               /* the process whose trace has it */
 
 	enum session_state state;
 	pid_t owner; /* the process that opened it */
@@ -208,11 +209,44 @@ void session_left(struct session *session, bool holds);
 extern int session_awaited __attribute__((visibility("hidden")));
 extern uint64_t session_clock __attribute__((visibility("hidden")));
 
+/*
+ * With one thread only there is nobody to be atomic for; a row of a result in single-row mode takes
+ * too little time for three locked instructions to go unnoticed. process_has_threads, inline.
+ */
+#define SESSION_ALONE() (__libc_single_threaded)
+
 /* It is used now. */
 static inline void session_touch(struct session *session)
 {
-	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
-	    __ATOMIC_RELAXED);
+	uint64_t now = SESSION_ALONE() ? ++session_clock
+				       : __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&session->used, now, __ATOMIC_RELAXED);
+}
+
+/* Mark it busy; false when it is. */
+static inline bool session_try_mark(struct session *session, void *mark)
+{
+	void *found = NULL;
+
+	if (!SESSION_ALONE())
+		return __atomic_compare_exchange_n(
+		    &session->busy, &found, mark, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&session->busy, __ATOMIC_RELAXED))
+		return false;
+	__atomic_store_n(&session->busy, mark, __ATOMIC_RELAXED);
+	return true;
+}
+
+/*
+ * Who waits looks at `busy` after it has said so, we the other way round: neither may be late.
+ */
+static inline void session_unmark(struct session *session)
+{
+	if (SESSION_ALONE())
+		__atomic_store_n(&session->busy, NULL, __ATOMIC_RELAXED);
+	else
+		__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -226,11 +260,8 @@ static inline __attribute__((always_inline)) struct call session_enter(
 {
 	struct call call = {.session = (struct session *)conn, .mark = session_mark(frame)};
 	struct session *session = call.session;
-	void *found = NULL;
 
-	if (__builtin_expect(!__atomic_compare_exchange_n(&session->busy, &found, call.mark, false,
-				 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
-		0)) {
+	if (__builtin_expect(!session_try_mark(session, call.mark), 0)) {
 		call = session_enter_busy(call, kind);
 		if (session_visits(&call))
 			return call;
@@ -259,7 +290,7 @@ static inline void session_end_visit(struct call *call)
 
 /*
  * The end of a call. Skipped when the call is left by longjmp: the next call then takes the mark
- * over. Who waits looks at `busy` after it has said so, we the other way round: neither may be late.
+ * over.
  */
 static inline __attribute__((always_inline)) void session_leave(struct call *call)
 {
@@ -273,7 +304,7 @@ static inline __attribute__((always_inline)) void session_leave(struct call *cal
 	if (__builtin_expect(__atomic_load_n(&session_awaited, __ATOMIC_RELAXED), 0))
 		session_touch(session);
 	bool holds = session->backend != NULL;
-	__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
+	session_unmark(session);
 	if (__builtin_expect(__atomic_load_n(&session_awaited, __ATOMIC_SEQ_CST), 0))
 		session_left(session, holds);
 }
