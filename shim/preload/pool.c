@@ -888,7 +888,7 @@ void pool_close_all(bool only_encrypted)
 
 	/* A thread that waits for a backend is not to open another one now. */
 	lock_pool();
-	closed_for_good = !only_encrypted;
+	closed_for_good |= !only_encrypted;
 	unlock_pool();
 	pool_close_idle();
 	while ((holder = next_holder(NULL, used, &used))) {
