@@ -1,5 +1,5 @@
 # pqleash: builds the preloaded object and its launcher, and runs everything that checks them.
-#   make | make check | make demo | make lint | make install PREFIX= DESTDIR= | make clean
+#   make | make check | make demo | make bench | make lint | make install PREFIX= DESTDIR= | make clean
 #   make SANITIZE=address,undefined    the same with sanitizers (say BUILD=... to keep both)
 
 BUILD ?= build
@@ -22,7 +22,7 @@ UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/un
 SUBJECTS = $(patsubst tests/subjects/%.c,$(BUILD)/tests/subjects/%,$(wildcard tests/subjects/*.c)) \
 	$(patsubst tests/subjects/%.cpp,$(BUILD)/tests/subjects/%,$(wildcard tests/subjects/*.cpp)) \
 	$(patsubst tests/subjects/preloads/%.c,$(BUILD)/tests/subjects/lib%.so,$(wildcard tests/subjects/preloads/*.c)) \
-	$(BUILD)/tests/subjects/legacy $(BUILD)/tests/subjects/steps \
+	$(BUILD)/tests/subjects/legacy $(BUILD)/tests/subjects/steps $(BUILD)/tests/subjects/bench \
 	$(patsubst tests/subjects/corpus/%.c,$(BUILD)/tests/subjects/corpus/%,$(wildcard tests/subjects/corpus/*.c)) \
 	$(patsubst tests/subjects/drivers/%.cpp,$(BUILD)/tests/subjects/drivers/%,$(wildcard tests/subjects/drivers/*.cpp)) \
 	$(patsubst tests/subjects/frameworks/%.c,$(BUILD)/tests/subjects/frameworks/%,$(wildcard tests/subjects/frameworks/*_suite.c)) \
@@ -31,7 +31,7 @@ SUBJECTS = $(patsubst tests/subjects/%.c,$(BUILD)/tests/subjects/%,$(wildcard te
 	$(BUILD)/tests/subjects/sanitized/address $(BUILD)/tests/subjects/sanitized/thread
 PROVE = BUILD=$(BUILD) prove --timer
 
-.PHONY: all subjects unit-tests check check-unit check-e2e check-sanitize check-thread check-valgrind demo lint install clean setup FORCE
+.PHONY: all subjects unit-tests check check-unit check-e2e check-sanitize check-thread check-valgrind demo bench lint install clean setup FORCE
 all: $(BUILD)/libpqleash.so $(BUILD)/pqleash
 
 # What was built with other flags is built again.
@@ -61,6 +61,10 @@ $(BUILD)/pqleash: $(COMMAND_OBJECTS)
 $(BUILD)/tests/subjects/legacy: $(wildcard tests/subjects/legacy/*.[ch]) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) -isystem $(LIBPQ_INCLUDE) -o $@ $(filter %.c,$^) -L$(LIBPQ_LIBDIR) -lpq
+
+$(BUILD)/tests/subjects/bench: $(wildcard tests/subjects/bench/*.[ch]) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) -isystem $(LIBPQ_INCLUDE) -pthread -o $@ $(filter %.c,$^) -L$(LIBPQ_LIBDIR) -lpq
 
 $(BUILD)/tests/subjects/steps: $(wildcard tests/subjects/steps/*.[ch]) include/pqleash.h $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -159,6 +163,11 @@ check-valgrind: all subjects
 demo: setup
 	+$(MAKE) all $(BUILD)/tests/subjects/legacy
 	scripts/demo $(BUILD)
+
+# What BENCH says is given to scripts/bench: BENCH='--only churn,trace'.
+bench: setup
+	+$(MAKE) all $(BUILD)/tests/subjects/bench $(BUILD)/tests/subjects/legacy $(BUILD)/tests/subjects/libempty.so
+	scripts/bench $(BENCH) $(BUILD)
 
 lint: setup
 	scripts/lint

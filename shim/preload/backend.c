@@ -117,6 +117,8 @@ static void begin(struct backend *backend, struct target *target)
 	backend->reset_pending = false;
 	backend->tracing = backend->unshared = false;
 	backend->stain_count = 0;
+	backend->has_temporary = false;
+	backend->blank.taken = false;
 }
 
 static void remember_socket(struct backend *backend)

@@ -2,6 +2,7 @@
 #ifndef BACKEND_H
 #define BACKEND_H
 
+#include "fingerprint.h"
 #include "libpq.h"
 #include "statement.h"
 #include "target.h"
@@ -33,15 +34,17 @@ struct backend {
 	int descriptor;          /* libpq's socket, as it was opened; -1 while that is not known */
 	dev_t device; /* ... to know it from a file of the program's that has its number */
 	ino_t inode;
-	pid_t *share;        /* what was forked since it was attached has it, too: see share.h */
-	bool connected;      /* the trace has been told so */
-	bool reset_pending;  /* DISCARD ALL was sent and not read yet */
-	bool tracing;        /* libpq writes what it exchanges to a file of the program */
-	bool unshared;       /* known by its pid, or changed beyond reset: for nobody else */
-	bool examined;       /* what only needs to be asked once has been asked */
-	bool never_reset;    /* what its sessions change cannot be known, nor reset */
-	bool default_role;   /* the login has one, which DISCARD ALL does not give back */
-	uint64_t generation; /* of what a new connection sees: see pool_login_changed */
+	pid_t *share;       /* what was forked since it was attached has it, too: see share.h */
+	bool connected;     /* the trace has been told so */
+	bool reset_pending; /* DISCARD ALL was sent and not read yet */
+	bool tracing;       /* libpq writes what it exchanges to a file of the program */
+	bool unshared;      /* known by its pid, or changed beyond reset: for nobody else */
+	bool examined;      /* what only needs to be asked once has been asked */
+	bool never_reset;   /* what its sessions change cannot be known, nor reset */
+	bool default_role;  /* the login has one, which DISCARD ALL does not give back */
+	bool has_temporary; /* its sessions have had temporary objects */
+	struct fingerprint blank; /* of a session that has changed nothing */
+	uint64_t generation;      /* of what a new connection sees: see pool_login_changed */
 	size_t stain_count;
 	const char *stains[MOST_CUSTOM_SETTINGS]; /* settings that DISCARD ALL could not remove */
 };

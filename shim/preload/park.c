@@ -443,61 +443,112 @@ static int read_types(const char *array, Oid *types)
 	return count;
 }
 
-static PGresult *prepare_again(const struct snapshot *snapshot, int row, struct backend *backend)
+static int send_prepare(const struct snapshot *snapshot, int row, PGconn *conn)
 {
 	const char *statement = cell(snapshot->rows, row, VALUE);
 	const char *array = cell(snapshot->rows, row, TYPES);
 
 	if (is_kind(snapshot->rows, row, "PREPARE"))
-		return REAL(PQexecParams)(backend->conn, statement, 0, NULL, NULL, NULL, NULL, 0);
+		return REAL(PQsendQueryParams)(conn, statement, 0, NULL, NULL, NULL, NULL, 0);
 	Oid *types = malloc((strlen(array) + 1) * sizeof *types);
 	if (!types)
-		return NULL;
-	PGresult *result = REAL(PQprepare)(backend->conn, cell(snapshot->rows, row, NAME),
-	    statement, read_types(array, types), types);
+		return 0;
+	int sent = REAL(PQsendPrepare)(
+	    conn, cell(snapshot->rows, row, NAME), statement, read_types(array, types), types);
 	free(types);
-	return result;
+	return sent;
 }
 
 /*
  * Preparing locks tables: one that another session of this same program has locked would keep us
- * waiting for ever.
+ * waiting for ever. So the first step limits that wait, and the last one lifts the limit.
  */
-static void limit_lock_wait(struct backend *backend)
+static int send_lock_timeout(PGconn *conn, bool limited)
 {
-	char query[64];
+	char query[64] = "RESET lock_timeout";
 	long limit_ms = settings()->pool_timeout_ms;
 
-	snprintf(query, sizeof query, "SET lock_timeout = %ld", limit_ms > 0 ? limit_ms : 1);
-	REAL(PQclear)(backend_query(backend, query));
+	if (limited)
+		snprintf(
+		    query, sizeof query, "SET lock_timeout = %ld", limit_ms > 0 ? limit_ms : 1);
+	return REAL(PQsendQueryParams)(conn, query, 0, NULL, NULL, NULL, NULL, 0);
+}
+
+/* The steps of preparing again, by row: one before the first row, one after the last. */
+static bool is_step(const struct snapshot *snapshot, int row)
+{
+	return row < 0 || row == REAL(PQntuples)(snapshot->rows) ||
+	       is_kind(snapshot->rows, row, "prepared") || is_kind(snapshot->rows, row, "PREPARE");
+}
+
+static int send_step(const struct snapshot *snapshot, int row, PGconn *conn)
+{
+	if (row < 0 || row == REAL(PQntuples)(snapshot->rows))
+		return send_lock_timeout(conn, row < 0);
+	return send_prepare(snapshot, row, conn);
+}
+
+/* Each step is a transaction of its own: one that fails leaves the others alone. */
+static bool send_all_steps(const struct snapshot *snapshot, PGconn *conn)
+{
+	for (int row = -1; row <= REAL(PQntuples)(snapshot->rows); row++)
+		if (is_step(snapshot, row) &&
+		    (!send_step(snapshot, row, conn) || !REAL(PQpipelineSync)(conn)))
+			return false;
+	return true;
 }
 
 /*
  * A statement that cannot be prepared any more (its table is gone) is forgotten with a line on
  * stderr: executing it would have failed as well, only with another error.
  */
+static char *end_step(const struct snapshot *snapshot, int row, struct backend *backend)
+{
+	PGresult *next, *result = REAL(PQgetResult)(backend->conn);
+	bool answered = result != NULL;
+	const char *name = row >= 0 && row < REAL(PQntuples)(snapshot->rows)
+			       ? cell(snapshot->rows, row, NAME)
+			       : NULL;
+
+	while (answered && (next = REAL(PQgetResult)(backend->conn)))
+		REAL(PQclear)(next);
+	char *error = failure(backend, result, "a prepared statement");
+	if (error && answered && name && REAL(PQstatus)(backend->conn) == CONNECTION_OK) {
+		say("prepared statement \"%s\" is forgotten: it can no longer be prepared", name);
+		free(error);
+		error = NULL;
+	}
+	return error;
+}
+
+/* In one round trip where this libpq has pipelines, else in one for each. */
+static char *prepare_all(const struct snapshot *snapshot, struct backend *backend)
+{
+	PGconn *conn = backend->conn;
+	bool pipelined = HAS(PQenterPipelineMode) && REAL(PQenterPipelineMode)(conn);
+	char *error = NULL;
+
+	if (pipelined && !send_all_steps(snapshot, conn))
+		return failure(backend, NULL, "a prepared statement");
+	for (int row = -1; !error && row <= REAL(PQntuples)(snapshot->rows); row++) {
+		if (!is_step(snapshot, row))
+			continue;
+		if (!pipelined && !send_step(snapshot, row, conn))
+			return failure(backend, NULL, "a prepared statement");
+		error = end_step(snapshot, row, backend);
+		if (pipelined && !error)
+			REAL(PQclear)(REAL(PQgetResult)(conn)); /* the end of the step */
+	}
+	if (pipelined && !error && !REAL(PQexitPipelineMode)(conn))
+		error = failure(backend, NULL, "a prepared statement");
+	return error;
+}
+
 static char *restore_prepared(const struct snapshot *snapshot, struct backend *backend)
 {
-	bool limited = false;
-
-	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++) {
-		if (!is_kind(snapshot->rows, row, "prepared") &&
-		    !is_kind(snapshot->rows, row, "PREPARE"))
-			continue;
-		if (!limited)
-			limit_lock_wait(backend);
-		limited = true;
-		char *error =
-		    failure(backend, prepare_again(snapshot, row, backend), "a prepared statement");
-		if (error && REAL(PQstatus)(backend->conn) != CONNECTION_OK)
-			return error;
-		if (error)
-			say("prepared statement \"%s\" is forgotten: it can no longer be prepared",
-			    cell(snapshot->rows, row, NAME));
-		free(error);
-	}
-	if (limited)
-		REAL(PQclear)(backend_query(backend, "RESET lock_timeout"));
+	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++)
+		if (is_step(snapshot, row))
+			return prepare_all(snapshot, backend);
 	return NULL;
 }
 

@@ -232,11 +232,23 @@ static void wake_ladder(void)
 }
 
 /*
+ * Another thread is at work on it, call after call, and its share is not over: to take the backend
+ * between two of them would cost both more than the wait. used: when it was last used
+ */
+static bool is_at_work(const struct session *holder, uint64_t used, uint64_t quiet_since)
+{
+	return used > quiet_since &&
+	       __atomic_load_n(&holder->attached_by, __ATOMIC_RELAXED) != session_thread &&
+	       session_has_time(holder, process_clock_ms());
+}
+
+/*
  * The least recently used holder that was used after `after`, kept still for us; *used is when it
  * was. Others may be at work on theirs: the count of uses is all that is read before it is kept
- * still.
+ * still. Left out are those that are at work, as far as that can be seen since `quiet_since`.
  */
-static struct session *next_holder(const struct session *asker, uint64_t after, uint64_t *used)
+static struct session *next_holder_at_rest(
+    const struct session *asker, uint64_t after, uint64_t *used, uint64_t quiet_since)
 {
 	struct session *found;
 
@@ -249,7 +261,8 @@ static struct session *next_holder(const struct session *asker, uint64_t after, 
 			if (backend->state != BACKEND_HELD || backend->session == asker)
 				continue;
 			uint64_t when = __atomic_load_n(&backend->session->used, __ATOMIC_RELAXED);
-			if (when > after && when < least) {
+			if (when > after && when < least &&
+			    !is_at_work(backend->session, when, quiet_since)) {
 				found = backend->session;
 				least = when;
 			}
@@ -258,6 +271,11 @@ static struct session *next_holder(const struct session *asker, uint64_t after, 
 	} while (found && !try_to_move(found));
 	unlock_pool();
 	return found;
+}
+
+static struct session *next_holder(const struct session *asker, uint64_t after, uint64_t *used)
+{
+	return next_holder_at_rest(asker, after, used, UINT64_MAX);
 }
 
 static struct backend *take_from(struct session *holder, bool dirty)
@@ -296,13 +314,13 @@ static struct backend *sever(struct session *holder)
 	return take_broken(holder);
 }
 
-static struct backend *take_by_parking(const struct session *asker)
+static struct backend *take_by_parking(const struct session *asker, uint64_t quiet_since)
 {
 	struct session *holder;
 	struct backend *taken = NULL;
 	uint64_t used = 0;
 
-	while (!taken && (holder = next_holder(asker, used, &used))) {
+	while (!taken && (holder = next_holder_at_rest(asker, used, &used, quiet_since))) {
 		bool dirty = !session_is_clean(holder);
 
 		if (holder->state == SESSION_OPEN && REAL(PQstatus)(holder->conn) == CONNECTION_BAD)
@@ -357,12 +375,42 @@ static void end_turn(void)
 	unlock_pool();
 }
 
-/* A wait for other threads, over several rounds of the ladder. */
+/*
+ * A wait for other threads, over several rounds of the ladder. Who is at work does not say when it
+ * stops: so there is a look at the holders from time to time, at first after a few calls' length.
+ */
 struct wait {
 	int64_t deadline_ms;
-	uint64_t seen; /* wakes when the present round began */
+	int64_t look_us;      /* from one look to the next */
+	uint64_t quiet_since; /* the clock of uses at the last look */
+	uint64_t seen;        /* wakes when the present round began */
 	bool announced;
 };
+
+#define FIRST_LOOK_US 1000
+#define LAST_LOOK_US 10000
+
+static struct wait begin_wait(int64_t deadline_ms)
+{
+	/* With no other thread at work there is nothing to be seen. */
+	return (struct wait){.deadline_ms = deadline_ms,
+	    .look_us = FIRST_LOOK_US,
+	    .quiet_since = process_has_threads() ? 0 : UINT64_MAX};
+}
+
+/* When to look again: after a while, which grows, and at the deadline. */
+static struct timespec next_look(struct wait *wait)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	int64_t at_us = (int64_t)until.tv_sec * 1000000 + until.tv_nsec / 1000 + wait->look_us;
+	if (at_us > wait->deadline_ms * 1000)
+		at_us = wait->deadline_ms * 1000;
+	wait->look_us = smaller(wait->look_us * 2, LAST_LOOK_US);
+	wait->quiet_since = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
+	return (struct timespec){.tv_sec = at_us / 1000000, .tv_nsec = at_us % 1000000 * 1000};
+}
 
 /*
  * Another thread may be done soon: true for one more round. False when there is none, or when it
@@ -371,8 +419,6 @@ struct wait {
  */
 static bool wait_for_release(struct wait *wait)
 {
-	struct timespec until = {
-	    .tv_sec = wait->deadline_ms / 1000, .tv_nsec = wait->deadline_ms % 1000 * 1000000};
 	int outcome = 0;
 
 	if (!process_has_threads())
@@ -381,12 +427,15 @@ static bool wait_for_release(struct wait *wait)
 	if (!wait->announced) {
 		__atomic_add_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
 		wait->announced = true;
-	} else
+	} else {
+		struct timespec until = next_look(wait);
+
 		while (outcome == 0 && wakes == wait->seen)
 			outcome = lock_wait(LOCK_POOL, &changed, &until);
+	}
 	wait->seen = wakes;
 	unlock_pool();
-	return outcome == 0;
+	return outcome == 0 || process_clock_ms() < wait->deadline_ms;
 }
 
 static void stop_waiting(const struct wait *wait)
@@ -658,7 +707,7 @@ static struct backend *prepare(struct backend *backend, struct session *session)
 }
 
 /* The rungs that take nothing away from anybody for good. */
-static struct backend *climb(const struct session *session)
+static struct backend *climb(const struct session *session, uint64_t quiet_since)
 {
 	struct backend *taken;
 
@@ -670,7 +719,7 @@ static struct backend *climb(const struct session *session)
 		taken = take_idle_of_another_target();
 	unlock_pool();
 	if (!taken)
-		taken = take_by_parking(session);
+		taken = take_by_parking(session, quiet_since);
 	/* One that has not been used for a pool timeout has been waited for. */
 	if (!taken)
 		taken = take_by_reclaiming(session, unused_for_long());
@@ -680,12 +729,12 @@ static struct backend *climb(const struct session *session)
 /* The whole ladder, for a call that may wait. */
 static struct backend *climb_patiently(const struct session *session)
 {
-	struct wait wait = {.deadline_ms = process_clock_ms() + timeout_now_ms()};
+	struct wait wait = begin_wait(process_clock_ms() + timeout_now_ms());
 	uint64_t began = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
 	struct backend *taken;
 
 	do
-		taken = climb(session);
+		taken = climb(session, wait.quiet_since);
 	while (!taken && (wait_for_ending(wait.deadline_ms) || wait_for_release(&wait) ||
 			     wait_for_child(wait.deadline_ms)));
 	stop_waiting(&wait);
@@ -705,7 +754,7 @@ struct backend *pool_acquire(struct session *session, bool may_wait, char **erro
 		end_turn();
 	} else if (!in_line) {
 		session->called = false;
-		taken = climb(session);
+		taken = climb(session, UINT64_MAX);
 		if (!taken && too_late)
 			taken = take_by_reclaiming(session, session->awaiting_since);
 		wake_ladder();
@@ -741,7 +790,7 @@ static struct session *find_lender(const struct session *asker)
 
 struct session *pool_lender(const struct session *asker)
 {
-	struct wait wait = {.deadline_ms = process_clock_ms() + timeout_now_ms()};
+	struct wait wait = begin_wait(process_clock_ms() + timeout_now_ms());
 	struct session *lender;
 
 	while (!(lender = find_lender(asker)) && wait_for_release(&wait))

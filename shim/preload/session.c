@@ -35,9 +35,6 @@
 #define SESSIONS_PER_GROWTH 256
 #define QUARANTINE 1024
 
-/* How long a session keeps its backend from call to call while others wait for one. */
-#define SLICE_MS 10
-
 /* How long a call waits for another thread's call on the same session, which libpq forbids it to. */
 #define OTHERS_CALL_MS 1000
 
@@ -263,7 +260,7 @@ static PGconn *make_dead_connection(void)
 
 static void play_dead(struct session *session, enum session_state state)
 {
-	session->state = state;
+	__atomic_store_n(&session->state, state, __ATOMIC_RELAXED);
 	if (!session->dead)
 		session->dead = make_dead_connection();
 	if (!session->backend)
@@ -342,6 +339,12 @@ static void remove_client(const struct session *session, struct backend *backend
 		REAL(PQsetnonblocking)(backend->conn, 0);
 }
 
+static void begin_share(struct session *session)
+{
+	__atomic_store_n(&session->attached_ms, process_clock_ms(), __ATOMIC_RELAXED);
+	__atomic_store_n(&session->attached_by, session_thread, __ATOMIC_RELAXED);
+}
+
 static void adopt_connection(struct session *session)
 {
 	session->identity = target_identify(session->target, session->conn);
@@ -371,7 +374,7 @@ static void session_attach(struct session *session, struct backend *backend)
 	__atomic_store_n(&session->conn, backend->conn, __ATOMIC_SEQ_CST);
 	session->owner = process_id();
 	session->dirty = false;
-	session->attached_ms = process_clock_ms();
+	begin_share(session);
 	session_apply_client(session, backend->conn);
 	pool_hold(backend, session);
 	adopt_connection(session);
@@ -606,13 +609,14 @@ void session_number_thread(void)
 }
 
 /* This thread's own call goes on around us, or it was left by longjmp: then its mark is ours. */
-static void enter_again(struct call *call, void *found)
+static struct call enter_again(struct call call, void *found)
 {
-	/* The stack grows down: a deeper frame is one that is no more. */
-	if (session_frame_of(found) >= session_frame_of(call->mark))
-		call->mark = NULL;
+	/* The stack grows down: a deeper frame, or one in our own place, is one that is no more. */
+	if (session_frame_of(found) > session_frame_of(call.mark))
+		call.mark = NULL;
 	else
-		__atomic_store_n(&call->session->busy, call->mark, __ATOMIC_RELEASE);
+		__atomic_store_n(&call.session->busy, call.mark, __ATOMIC_RELEASE);
+	return call;
 }
 
 /* Whether a call may look at the session while another thread's call is running on it. */
@@ -622,29 +626,28 @@ static bool may_visit(struct session *session, enum call_kind kind)
 	       (kind == CALL_ASK && __atomic_load_n(&session->conn, __ATOMIC_RELAXED));
 }
 
-void session_enter_busy(struct call *call, enum call_kind kind)
+struct call session_enter_busy(struct call call, enum call_kind kind)
 {
 	NO_CANCEL();
-	struct session *session = call->session;
+	struct session *session = call.session;
 	int64_t until_ms = process_clock_ms() + OTHERS_CALL_MS;
 	void *found = NULL;
 
 	while (!__atomic_compare_exchange_n(
-	    &session->busy, &found, call->mark, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+	    &session->busy, &found, call.mark, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 		if (found == SESSION_MOVING)
 			pool_wait_until_moved(session);
-		else if (found && ((uintptr_t)found ^ (uintptr_t)call->mark) >> THREAD_SHIFT == 0) {
-			enter_again(call, found);
-			return;
-		} else if (may_visit(session, kind) || process_clock_ms() >= until_ms) {
+		else if (found && ((uintptr_t)found ^ (uintptr_t)call.mark) >> THREAD_SHIFT == 0)
+			return enter_again(call, found);
+		else if (may_visit(session, kind) || process_clock_ms() >= until_ms) {
 			__atomic_add_fetch(&session->visitors, 1, __ATOMIC_SEQ_CST);
-			call->visits = true;
-			call->mark = NULL;
-			return;
+			call.mark = SESSION_VISIT;
+			return call;
 		} else
 			sched_yield();
 		found = NULL;
 	}
+	return call;
 }
 
 /* For tests: as if somebody had wanted the backend between any two calls. */
@@ -667,10 +670,15 @@ void session_left(struct session *session, bool holds)
 	NO_CANCEL();
 	if (settings()->park_always)
 		park_between_calls(session);
-	/* One that waits itself has nothing to tell; with one thread only, what holds still does. */
-	if (holds &&
-	    (process_has_threads() ||
-		(session->backend && REAL(PQtransactionStatus)(session->conn) != PQTRANS_ACTIVE)))
+	/*
+	 * One that waits itself has nothing to tell; with one thread only, what holds still does. With
+	 * more, who waits looks by itself until the share is over.
+	 */
+	if (!holds)
+		return;
+	if (process_has_threads()
+		? !session_has_time(session, process_clock_ms())
+		: session->backend && REAL(PQtransactionStatus)(session->conn) != PQTRANS_ACTIVE)
 		pool_wake();
 }
 
@@ -701,9 +709,9 @@ static bool yield(struct session *session)
 	bool clean = session_is_clean(session);
 
 	if (!session->backend || session->owner != process_id() ||
-	    process_clock_ms() - session->attached_ms < SLICE_MS)
+	    session_has_time(session, process_clock_ms()))
 		return false;
-	session->attached_ms = process_clock_ms();
+	begin_share(session);
 	if (!session_park(session))
 		return false;
 	pool_release(session_detach(session), !clean);
@@ -1050,6 +1058,60 @@ static void return_client(struct session *session)
 		session_set_error(session, NULL);
 }
 
+static void forget_snapshot(struct session *session)
+{
+	snapshot_free(session->parked);
+	session->parked = NULL;
+	session->captured.taken = false;
+}
+
+/*
+ * Whether the session has changed nothing since it was captured, or has nothing to capture. Asked
+ * only where there is a fingerprint to compare with.
+ */
+static bool is_as_captured(struct session *session)
+{
+	struct backend *backend = session->backend;
+	struct fingerprint now;
+
+	if (session->sets || backend_is_older(backend) || backend->default_role ||
+	    custom_overflowed())
+		return false;
+	if (!fingerprint_is_fresh(&backend->blank) && !fingerprint_is_fresh(&session->captured))
+		return false;
+	if (!fingerprint_take(&now, backend))
+		return false;
+	if (fingerprint_matches(&now, &session->captured))
+		return true;
+	if (!fingerprint_matches(&now, &backend->blank))
+		return false;
+	forget_snapshot(session);
+	return true;
+}
+
+/*
+ * Returns what cannot be moved, or NULL. A fingerprint costs a round trip: it is taken once for what
+ * every session begins with, and for a session that has been moved before and will be again.
+ */
+static const char *capture(struct session *session)
+{
+	struct backend *backend = session->backend;
+	bool again = session->parked;
+	struct snapshot *snapshot;
+	const char *pin = snapshot_capture(backend, &snapshot);
+
+	if (pin)
+		return pin;
+	forget_snapshot(session);
+	session->parked = snapshot;
+	session->sets = false;
+	if (snapshot && again)
+		fingerprint_take(&session->captured, backend);
+	else if (!snapshot && !fingerprint_is_fresh(&backend->blank))
+		fingerprint_take(&backend->blank, backend);
+	return NULL;
+}
+
 /* Whether no forked child uses its backend. What one has done there that has ended is not known. */
 static bool claim(struct session *session)
 {
@@ -1060,7 +1122,7 @@ static bool claim(struct session *session)
 		return false;
 	}
 	if (used) {
-		session->dirty = session->backend->unshared = true;
+		session->dirty = session->sets = session->backend->unshared = true;
 		session->sent = __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED);
 	}
 	return !used || backend_is_quiet(session->backend);
@@ -1068,7 +1130,6 @@ static bool claim(struct session *session)
 
 static bool park(struct session *session)
 {
-	struct snapshot *snapshot;
 	const char *pin = find_pin(session);
 	if (pin) {
 		session->pinned = pin;
@@ -1086,20 +1147,14 @@ static bool park(struct session *session)
 	leave_client(session);
 	backend_examine(session->backend);
 	session->pinned = find_pin(session);
-	if (!session->pinned)
-		session->pinned = snapshot_capture(session->backend, &snapshot);
-	if (!session->pinned && !is_quiescent(session)) {
-		/* A child has begun a transaction. */
+	if (!session->pinned && !is_as_captured(session))
+		session->pinned = capture(session);
+	/* A child has begun one. */
+	if (!session->pinned && !is_quiescent(session))
 		session->pinned = "is in a transaction";
-		snapshot_free(snapshot);
-	}
-	if (session->pinned) {
+	if (session->pinned)
 		return_client(session);
-		return false;
-	}
-	snapshot_free(session->parked);
-	session->parked = snapshot;
-	return true;
+	return !session->pinned;
 }
 
 bool session_park(struct session *session)
@@ -1117,8 +1172,8 @@ bool session_park(struct session *session)
 /* Everything that a fresh connection would not have. */
 static void forget_state(struct session *session)
 {
-	snapshot_free(session->parked);
-	session->parked = NULL;
+	forget_snapshot(session);
+	session->sets = false;
 	free(session->statuses);
 	session->statuses = NULL;
 	session_set_error(session, NULL);

@@ -6,6 +6,7 @@
 #define SESSION_H
 
 #include "descriptor.h"
+#include "fingerprint.h"
 #include "libpq.h"
 #include "target.h"
 
@@ -40,6 +41,9 @@ struct client_settings {
 	bool any; /* whether there is anything to put on a backend at all */
 };
 
+/* How long a session keeps its backend from call to call while others wait for one. */
+#define SESSION_SLICE_MS 20
+
 /* Bytes at the start of libpq's PGcancel, with the address, pid and key that it holds. */
 #define CANCEL_IMAGE 160
 
@@ -52,7 +56,8 @@ struct session {
 			uint64_t used;           /* when last used, in uses of any session */
 			bool ready; /* attached and nothing special: calls go straight through */
 			bool dirty; /* used since it was attached */
-			int64_t attached_ms; /* when the present attachment began */
+			int64_t attached_ms; /* when the present attachment, or its share, began */
+			uintptr_t attached_by; /* the number of the thread that used it first */
 		};
 		/* Of a SESSION_CANCEL: ruby-pg looks for the pid and key in there. */
 		char cancel_image[CANCEL_IMAGE];
@@ -82,7 +87,8 @@ struct session {
 	const char *orphaned; /* why a forked child cannot go on with it; NULL for nothing */
 	uint64_t sent;        /* `used` at the last call that may have changed the server's side */
 	uint64_t asked;       /* `sent` when the server was last asked what it holds */
-	struct snapshot *parked; /* server-side state to put back; NULL for none */
+	struct snapshot *parked;     /* server-side state to put back; NULL for none */
+	struct fingerprint captured; /* of `parked` */
 
 	/* Cancelling, the descriptor, and the wait for a backend of programs that do not block */
 	PGcancel *cancel; /* of the present backend; NULL unless the program has a PGcancel */
@@ -111,6 +117,7 @@ struct session {
 	bool descriptor_is_quiet;
 	bool awaiting;          /* in the pool's line of sessions */
 	bool called;            /* its turn has come: its descriptor was made readable */
+	bool sets;              /* has sent a SET since it was captured */
 	bool unnamed_statement; /* PQprepare(conn, "", ...) may still be executed */
 	bool has_events;        /* event procedures are registered with its backend */
 	bool resetting;         /* by libpq's own PQresetStart, for their sake */
@@ -143,6 +150,12 @@ static inline uintptr_t session_frame_of(const void *mark)
 	return (uintptr_t)mark & (((uintptr_t)1 << THREAD_SHIFT) - 1);
 }
 
+/* Whether its share of a backend, while others wait, is not over yet. Any thread. */
+static inline bool session_has_time(const struct session *session, int64_t now_ms)
+{
+	return now_ms - __atomic_load_n(&session->attached_ms, __ATOMIC_RELAXED) < SESSION_SLICE_MS;
+}
+
 /* The reserved range: written once, before the first session is handed out. */
 extern uintptr_t session_base __attribute__((visibility("hidden")));
 extern uintptr_t session_span __attribute__((visibility("hidden")));
@@ -165,13 +178,21 @@ enum call_kind {
 	CALL_ADD,     /* the same; the last error stays, with more added */
 };
 
+/* Two words, so that it lives in registers: see the cost of a wrapper in `make bench`. */
 struct call {
 	struct session *session;
-	void *mark;  /* NULL for a call inside another call on the same session */
-	bool visits; /* ... which is another thread's: for looking at what is there */
+	void *mark; /* NULL for a call inside another call on the same session; or SESSION_VISIT */
 };
 
-void session_enter_busy(struct call *call, enum call_kind kind);
+/* Another thread's call is running on the session: ours only looks at what is there. */
+#define SESSION_VISIT ((void *)2)
+
+static inline bool session_visits(const struct call *call)
+{
+	return call->mark == SESSION_VISIT;
+}
+
+struct call session_enter_busy(struct call call, enum call_kind kind);
 void session_prepare(struct session *session, enum call_kind kind);
 void session_left(struct session *session, bool holds);
 /*
@@ -187,7 +208,8 @@ extern uint64_t session_clock __attribute__((visibility("hidden")));
  * session->conn is what to call libpq with; it is never NULL except for CALL_OWN and CALL_STATE on
  * a detached session.
  */
-static inline struct call session_enter(const PGconn *conn, void *frame, enum call_kind kind)
+static inline __attribute__((always_inline)) struct call session_enter(
+    const PGconn *conn, void *frame, enum call_kind kind)
 {
 	struct call call = {.session = (struct session *)conn, .mark = session_mark(frame)};
 	struct session *session = call.session;
@@ -195,14 +217,15 @@ static inline struct call session_enter(const PGconn *conn, void *frame, enum ca
 
 	if (__builtin_expect(!__atomic_compare_exchange_n(&session->busy, &found, call.mark, false,
 				 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
-		0))
-		session_enter_busy(&call, kind);
-	if (__builtin_expect(call.visits, 0))
-		return call;
+		0)) {
+		call = session_enter_busy(call, kind);
+		if (session_visits(&call))
+			return call;
+	}
 	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
 	    __ATOMIC_RELAXED);
 	if (__builtin_expect(!session->ready ||
-				 (call.mark && __atomic_load_n(&session_awaited, __ATOMIC_RELAXED)),
+				 (__atomic_load_n(&session_awaited, __ATOMIC_RELAXED) && call.mark),
 		0))
 		session_prepare(session, kind);
 	if (kind >= CALL_SEND) {
@@ -216,25 +239,63 @@ static inline struct call session_enter(const PGconn *conn, void *frame, enum ca
 
 static inline void session_end_visit(struct call *call)
 {
-	if (call->visits)
+	if (session_visits(call)) {
 		__atomic_sub_fetch(&call->session->visitors, 1, __ATOMIC_SEQ_CST);
-	call->visits = false;
+		call->mark = NULL;
+	}
 }
 
 /*
  * The end of a call. Skipped when the call is left by longjmp: the next call then takes the mark
- * over.
+ * over. Who waits looks at `busy` after it has said so, we the other way round: neither may be late.
  */
-static inline void session_leave(struct call *call)
+static inline __attribute__((always_inline)) void session_leave(struct call *call)
 {
-	if (__builtin_expect(call->visits, 0))
+	struct session *session = call->session;
+
+	if (__builtin_expect((uintptr_t)call->mark <= (uintptr_t)SESSION_VISIT, 0)) {
 		session_end_visit(call);
-	if (!call->mark)
 		return;
-	bool holds = call->session->backend != NULL;
-	__atomic_store_n(&call->session->busy, NULL, __ATOMIC_RELEASE);
+	}
+	bool holds = session->backend != NULL;
+	__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
 	if (__builtin_expect(__atomic_load_n(&session_awaited, __ATOMIC_SEQ_CST), 0))
-		session_left(call->session, holds);
+		session_left(session, holds);
+}
+
+/*
+ * The same for a call that neither waits nor calls back, on a session that is attached while nobody
+ * waits for a backend: true when it is marked, false when it takes a session_enter. Nothing but a
+ * signal handler can come in between, so no scope has to be left in an orderly way. The place on
+ * the stack is where a frame pointer would point to.
+ */
+#define SESSION_LOOK(session_) \
+	session_begin_look(session_, (char *)__builtin_dwarf_cfa() - 2 * sizeof(void *))
+
+static inline __attribute__((always_inline)) void session_end_look(struct session *session)
+{
+	__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
+	if (__builtin_expect(__atomic_load_n(&session_awaited, __ATOMIC_SEQ_CST), 0))
+		session_left(session, true);
+}
+
+static inline __attribute__((always_inline)) bool session_begin_look(
+    struct session *session, void *frame)
+{
+	void *found = NULL;
+
+	if (__builtin_expect(!__atomic_compare_exchange_n(&session->busy, &found,
+				 session_mark(frame), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+		0))
+		return false;
+	if (__builtin_expect(
+		!session->ready || __atomic_load_n(&session_awaited, __ATOMIC_RELAXED), 0)) {
+		__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
+		return false;
+	}
+	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
+	    __ATOMIC_RELAXED);
+	return true;
 }
 
 /* Declares `session`, entered for the rest of the scope. */
@@ -245,9 +306,11 @@ static inline void session_leave(struct call *call)
 
 /* The first line of a wrapper: what is not a session goes straight through. */
 #define PASS_THROUGH(name, arguments) \
-	RESOLVE(); \
-	if (!is_session(conn)) \
+	if (__builtin_expect(!is_session(conn), 0)) \
 	return REAL(name) arguments
+
+/* REAL, in a wrapper that has a session: where there is one, libpq has been found. */
+#define KNOWN(name) (libpq_real.name)
 
 /*
  * Whether a call that makes a connection makes a session. Not when the object is off, nor when

@@ -97,10 +97,12 @@ static const char *skip_blank(const char *text)
 }
 
 /* If the text begins with the word (in lower case), what follows it; else NULL. */
-static const char *after_word(const char *text, const char *word)
+static inline const char *after_word(const char *text, const char *word)
 {
+	/* Mostly it does not even begin alike, and this is asked of every statement. */
+	if ((text[0] | 0x20) != word[0])
+		return NULL;
 	size_t length = strlen(word);
-
 	if (strncasecmp(text, word, length) != 0 || is_word(text[length]))
 		return NULL;
 	return skip_blank(text + length);
@@ -202,11 +204,11 @@ static unsigned scan_set(const char *text, char before)
 	if (length && *skip_blank(name + length) != '.')
 		custom_intern(name, length);
 	else if (sets_hidden_custom(name))
-		return STATEMENT_SETS_UNKNOWN;
+		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
 	if ((before == '\'' || before == '$') && isspace((unsigned char)name[-1]) && *name &&
 	    strchr("%'$", *name))
-		return STATEMENT_SETS_UNKNOWN;
-	return 0;
+		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
+	return STATEMENT_SETS;
 }
 
 /* set_config('a.b', ...; the text stands behind set_config. */
@@ -219,14 +221,14 @@ static unsigned scan_set_config(const char *text)
 		return 0;
 	const char *name = skip_blank(text + 1);
 	if (*name++ != '\'')
-		return STATEMENT_SETS_UNKNOWN;
+		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
 	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				     "0123456789_.$");
 	if (name[length] != '\'' || *skip_blank(name + length + 1) != ',')
-		return STATEMENT_SETS_UNKNOWN;
+		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
 	if (length && custom_length(name) == length)
 		custom_intern(name, length);
-	return 0;
+	return STATEMENT_SETS;
 }
 
 /* SET seed = ..., as a statement: UPDATE t SET seed = ... is none. */
@@ -237,14 +239,22 @@ static bool sets_seed(const char *query)
 	return after && after_word(name_to_set(after), "seed");
 }
 
+/* The SET of UPDATE, and of what may have one inside, is of columns. */
+static bool changes_rows(const char *query)
+{
+	static const char *const verbs[] = {"update", "insert", "merge", "with", NULL};
+
+	return after_any(skip_blank(query), verbs);
+}
+
 /* Whether one of the words that scan_word knows may begin so; most do not. */
 static bool may_matter(const char *word)
 {
-	static const char beginnings[][3] = {"se", "pg", "db", "li", "un", "di", "lo"};
+	static const char beginnings[][4] = {"set", "pg_", "dbl", "lis", "unl", "dis", "loa"};
 
 	for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
 		if ((word[0] | 0x20) == beginnings[i][0] && (word[1] | 0x20) == beginnings[i][1])
-			return true;
+			return word[2] == '_' || (word[2] | 0x20) == beginnings[i][2];
 	return false;
 }
 
@@ -286,7 +296,8 @@ unsigned statement_scan(const char *query)
 		/* A dollar may be the end of a quote: $$SET a.b = 1$$. */
 		inside_word = is_word(*byte) && *byte != '$';
 	}
-	return flags;
+	return flags & STATEMENT_SETS && changes_rows(query) ? flags & ~(unsigned)STATEMENT_SETS
+							     : flags;
 }
 
 void statement_sent(struct session *session, const char *query)
@@ -295,6 +306,7 @@ void statement_sent(struct session *session, const char *query)
 
 	if (!flags)
 		return;
+	session->sets |= (flags & STATEMENT_SETS) != 0;
 	if (flags & STATEMENT_UNLISTENS_ALL)
 		session->channels = 0;
 	if (flags & STATEMENT_UNLISTENS && session->channels > 0)

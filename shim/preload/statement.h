@@ -17,6 +17,7 @@ enum {
 	STATEMENT_UNLISTENS = 64,    /* to one channel less */
 	STATEMENT_UNLISTENS_ALL = 128, /* UNLISTEN *, or DISCARD */
 	STATEMENT_LOADS = 256,         /* LOAD: a library that DISCARD ALL leaves there */
+	STATEMENT_SETS = 512,          /* SET or set_config, perhaps to the value there was */
 };
 
 /*

@@ -35,7 +35,7 @@ const char *wrap_PQparameterStatus(const PGconn *conn, const char *paramName)
 	const char *value = NULL;
 	if (!session->conn && session_status(session, paramName, &value))
 		return value;
-	if (!call_.visits)
+	if (!session_visits(&call_))
 		session_prepare(session, CALL_ASK);
 	value = session->conn ? REAL(PQparameterStatus)(session->conn, paramName) : NULL;
 	return value ? status_intern(value) : NULL;
@@ -55,7 +55,7 @@ int wrap_PQsocket(const PGconn *conn)
 {
 	PASS_THROUGH(PQsocket, (conn));
 	SESSION_CALL(conn, CALL_STATE);
-	if (!call_.visits)
+	if (!session_visits(&call_))
 		session_try_attach(session);
 	return descriptor_of(session);
 }

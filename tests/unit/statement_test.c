@@ -14,10 +14,16 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+/* What most of these are about: all but whether there is a SET at all, which one test looks at. */
+static unsigned scan(const char *query)
+{
+	return statement_scan(query) & ~(unsigned)STATEMENT_SETS;
+}
+
 static void all_give(const char *const *queries, size_t count, unsigned expected)
 {
 	for (size_t i = 0; i < count; i++) {
-		unsigned flags = statement_scan(queries[i]);
+		unsigned flags = scan(queries[i]);
 
 		if (flags != expected)
 			fail_msg("flags %u, not %u: %s", flags, expected, queries[i]);
@@ -42,7 +48,7 @@ static bool remembered(const char *name)
 #define REMEMBERS(name, query, expected_flags) \
 	do { \
 		assert_false(remembered(name)); \
-		assert_int_equal(statement_scan(query), expected_flags); \
+		assert_int_equal(scan(query), expected_flags); \
 		if (!remembered(name)) \
 			fail_msg("not remembered: %s of %s", name, query); \
 	} while (0)
@@ -433,6 +439,24 @@ static void a_name_is_listed_once_with_its_first_spelling(void **state)
 	assert_false(custom_overflowed());
 }
 
+static void a_set_is_told_from_that_of_an_update(void **state)
+{
+	static const char *const sets[] = {"SET work_mem = '1MB'",
+	    "select 1; set work_mem to default", "SELECT set_config('work_mem', '1MB', false)",
+	    "DO $$BEGIN SET work_mem = '1MB'; END$$", "/* UPDATE */ SET SESSION a.b = 1",
+	    "SELECT set_config(name, '1', false)"};
+	static const char *const others[] = {"UPDATE t SET work_mem = 1",
+	    " -- why\nupdate t set a = 1",
+	    "INSERT INTO t VALUES (1) ON CONFLICT DO UPDATE SET a = 1",
+	    "WITH x AS (SELECT 1) UPDATE t SET a = 1", "SELECT offset_of, setting FROM t", ""};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(sets); i++)
+		assert_true(statement_scan(sets[i]) & STATEMENT_SETS);
+	for (size_t i = 0; i < COUNT(others); i++)
+		assert_false(statement_scan(others[i]) & STATEMENT_SETS);
+}
+
 struct overflow {
 	bool before, after, known_is_kept, new_is_refused;
 	size_t count;
@@ -452,7 +476,7 @@ static void overflow_the_list(void *argument)
 	overflow->known_is_kept = custom_intern(last, strlen(last)) == last;
 	overflow->before = custom_overflowed();
 	overflow->new_is_refused = custom_intern("overflow.more", 13) == NULL;
-	overflow->flags = statement_scan("SET overflow.another = 1");
+	overflow->flags = scan("SET overflow.another = 1");
 	overflow->after = custom_overflowed();
 	overflow->count = custom_count();
 }
@@ -534,6 +558,7 @@ int main(void)
 	    cmocka_unit_test(a_text_full_of_beginnings_takes_no_square_of_its_length),
 	    cmocka_unit_test(equal_names_are_equal_pointers),
 	    cmocka_unit_test(a_name_is_listed_once_with_its_first_spelling),
+	    cmocka_unit_test(a_set_is_told_from_that_of_an_update),
 	    cmocka_unit_test(more_names_than_are_remembered_are_told),
 	    cmocka_unit_test(what_cannot_be_moved_pins_the_session),
 	    cmocka_unit_test(what_can_be_moved_does_not),

@@ -1,0 +1,157 @@
+/*
+ * Fingerprints of server-side state. A capture (park.c) asks pg_settings, which takes the server
+ * three times as long as SHOW ALL; most sessions that are moved again and again have changed nothing
+ * since the last time, and then a hash of the cheaper answers is enough to know. Owns that question;
+ * decides nothing about who is moved.
+ *
+ * What it cannot tell: a setting that was set to the value it had anyway. Who asks has seen no SET
+ * since the capture (see STATEMENT_SETS).
+ */
+#include "fingerprint.h"
+#include "backend.h"
+#include "pool.h"
+#include "statement.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum column { ROLE, SESSION_AUTHORIZATION, TEMPORARY_SCHEMA };
+
+/*
+ * One message, hence one transaction; the isolation level is as in a capture. A backend that has had
+ * temporary objects keeps the schema for them: only there the catalog has to be searched.
+ */
+static const char login_query[] =
+    "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; "
+    "SELECT pg_catalog.current_setting('role'), "
+    "pg_catalog.current_setting('session_authorization'), "
+    "pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid, "
+    "EXISTS (SELECT FROM pg_catalog.pg_lock_status() "
+    "WHERE locktype OPERATOR(pg_catalog.=) 'advisory' "
+    "AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()), "
+    "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable), "
+    "EXISTS (SELECT FROM pg_catalog.pg_listening_channels())";
+
+static const char temporary_query[] =
+    ", EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) "
+    "2615::pg_catalog.oid AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())";
+
+static const char state_query[] =
+    "; SELECT name, statement, parameter_types::pg_catalog.oid[]::pg_catalog.text, from_sql "
+    "FROM pg_catalog.pg_prepared_statements; SHOW ALL";
+
+/* How many columns of an answer count: SHOW ALL describes each setting in a third. */
+static const int columns_that_count[] = {1000, 4, 2};
+#define ANSWERS (sizeof columns_that_count / sizeof *columns_that_count)
+
+static char *write_query(const struct backend *backend, size_t customs)
+{
+	struct text query = {0};
+
+	text_add(&query, "%s%s", login_query, backend->has_temporary ? temporary_query : "");
+	for (size_t i = 0; i < customs; i++)
+		text_add(&query, ", pg_catalog.current_setting('%s', true)", custom_name(i));
+	text_add(&query, "%s", state_query);
+	return text_take(&query);
+}
+
+static void mix_word(struct fingerprint *fingerprint, uint64_t word)
+{
+	static const uint64_t factors[2] = {0x9e3779b97f4a7c15, 0xd6e8feb86659fd93};
+
+	for (int half = 0; half < 2; half++) {
+		uint64_t mixed = (fingerprint->halves[half] ^ word) * factors[half];
+
+		fingerprint->halves[half] = mixed ^ mixed >> 32;
+	}
+}
+
+static void mix_cell(struct fingerprint *fingerprint, const PGresult *answer, int row, int column)
+{
+	const char *bytes = REAL(PQgetvalue)(answer, row, column);
+	size_t length = (size_t)REAL(PQgetlength)(answer, row, column);
+
+	mix_word(fingerprint, REAL(PQgetisnull)(answer, row, column) ? UINT64_MAX : length);
+	for (size_t at = 0; at < length; at += sizeof(uint64_t)) {
+		uint64_t word = 0;
+
+		memcpy(&word, bytes + at, length - at < sizeof word ? length - at : sizeof word);
+		mix_word(fingerprint, word);
+	}
+}
+
+static void mix(struct fingerprint *fingerprint, const PGresult *answer, int most_columns)
+{
+	int rows = REAL(PQntuples)(answer), columns = REAL(PQnfields)(answer);
+
+	if (columns > most_columns)
+		columns = most_columns;
+	mix_word(fingerprint, (uint64_t)rows);
+	for (int row = 0; row < rows; row++)
+		for (int column = 0; column < columns; column++)
+			mix_cell(fingerprint, answer, row, column);
+}
+
+/* Another role may not see every setting; where there may be temporary objects, ask for them, too. */
+static bool tells_all(struct backend *backend, const PGresult *login)
+{
+	bool asked = backend->has_temporary;
+
+	if (REAL(PQntuples)(login) != 1 || REAL(PQnfields)(login) <= TEMPORARY_SCHEMA)
+		return false;
+	backend->has_temporary = REAL(PQgetvalue)(login, 0, TEMPORARY_SCHEMA)[0] == 't';
+	return strcmp(REAL(PQgetvalue)(login, 0, ROLE), "none") == 0 &&
+	       strcmp(REAL(PQgetvalue)(login, 0, SESSION_AUTHORIZATION),
+		   REAL(PQuser)(backend->conn)) == 0 &&
+	       (asked || !backend->has_temporary);
+}
+
+/* Read all answers; good when there are as many as were asked for, and the first tells all. */
+static bool read_answers(struct fingerprint *fingerprint, struct backend *backend)
+{
+	PGresult *answer;
+	size_t count = 0;
+	bool good = true;
+
+	while ((answer = REAL(PQgetResult)(backend->conn))) {
+		ExecStatusType status = REAL(PQresultStatus)(answer);
+
+		if (status == PGRES_TUPLES_OK && count < ANSWERS) {
+			good &= count > 0 || tells_all(backend, answer);
+			mix(fingerprint, answer, columns_that_count[count++]);
+		} else
+			good &= status == PGRES_COMMAND_OK;
+		REAL(PQclear)(answer);
+		if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
+			return false;
+	}
+	return good && count == ANSWERS;
+}
+
+bool fingerprint_take(struct fingerprint *fingerprint, struct backend *backend)
+{
+	struct fingerprint taken = {
+	    .generation = pool_generation(), .customs = (uint32_t)custom_count()};
+	char *query = write_query(backend, taken.customs);
+
+	backend_hush(backend);
+	taken.taken =
+	    query && REAL(PQsendQuery)(backend->conn, query) && read_answers(&taken, backend);
+	free(query);
+	*fingerprint = taken;
+	return taken.taken;
+}
+
+bool fingerprint_is_fresh(const struct fingerprint *fingerprint)
+{
+	return fingerprint->taken && fingerprint->generation == pool_generation() &&
+	       fingerprint->customs == custom_count();
+}
+
+bool fingerprint_matches(const struct fingerprint *one, const struct fingerprint *other)
+{
+	return one->taken && other->taken && one->halves[0] == other->halves[0] &&
+	       one->halves[1] == other->halves[1] && one->generation == other->generation &&
+	       one->customs == other->customs;
+}
