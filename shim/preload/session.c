@@ -264,7 +264,7 @@ static void play_dead(struct session *session, enum session_state state)
 	if (!session->dead)
 		session->dead = make_dead_connection();
 	if (!session->backend)
-		session->conn = session->dead;
+		__atomic_store_n(&session->conn, session->dead, __ATOMIC_SEQ_CST);
 	session->ready = false;
 }
 
