@@ -27,11 +27,11 @@ static PGconn *of_threads[MOST_THREADS], *of_main;
 static int is_right(PGconn *conn, const char *name)
 {
 	const char *values[] = {name};
-	PGresult *result = PQexecParams(conn,
-	    "SELECT $1 = pg_catalog.current_setting('application_name')", 1, NULL, values, NULL,
-	    NULL, 0);
-	int good = PQresultStatus(result) == PGRES_TUPLES_OK &&
-		   strcmp(PQgetvalue(result, 0, 0), "t") == 0;
+	PGresult *result =
+	    PQexecParams(conn, "SELECT $1 = pg_catalog.current_setting('application_name')", 1,
+		NULL, values, NULL, NULL, 0);
+	int good =
+	    PQresultStatus(result) == PGRES_TUPLES_OK && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
 
 	if (!good)
 		fprintf(stderr, "%s: %s\n", name, PQerrorMessage(conn));
