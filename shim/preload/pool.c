@@ -30,7 +30,7 @@
 #define SIGN_HOLDS_MS 20
 
 /* Nothing tells when a forked child has ended: it is looked for. */
-#define LOOK_AGAIN_MS 10
+#define LOOK_AGAIN_MS 10L
 
 static pthread_cond_t changed;
 static pthread_once_t changed_once = PTHREAD_ONCE_INIT;
