@@ -33,7 +33,7 @@
 #define SIGN_HOLDS_MS 20
 
 /* Nothing tells when a forked child has ended: it is looked for. */
-#define LOOK_AGAIN_MS 10
+#define LOOK_AGAIN_MS 10L
 
 static pthread_cond_t changed;
 static pthread_once_t changed_once = PTHREAD_ONCE_INIT;
@@ -1060,7 +1060,7 @@ void pool_close_all(bool only_encrypted)
 
 	/* A thread that waits for a backend is not to open another one now. */
 	lock_pool();
-	closed_for_good = !only_encrypted;
+	closed_for_good |= !only_encrypted;
 	unlock_pool();
 	pool_close_idle();
 	while ((holder = next_holder(NULL, used, &used))) {

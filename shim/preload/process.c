@@ -98,9 +98,11 @@ bool process_has_threads(void)
 	if (__libc_single_threaded)
 		return false;
 	/* A link for each thread, beside "." and "..". */
-	if (may_be_alone && stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3)
+	if (!__atomic_load_n(&may_be_alone, __ATOMIC_RELAXED))
+		return true;
+	if (stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3)
 		return false;
-	may_be_alone = false;
+	__atomic_store_n(&may_be_alone, false, __ATOMIC_RELAXED);
 	return true;
 }
 

@@ -273,7 +273,7 @@ static void play_dead(struct session *session, enum session_state state)
 	if (!session->dead)
 		session->dead = make_dead_connection();
 	if (!session->backend)
-		session->conn = session->dead;
+		__atomic_store_n(&session->conn, session->dead, __ATOMIC_SEQ_CST);
 	session->ready = false;
 }
 
@@ -367,6 +367,12 @@ static void adopt_connection(struct session *session)
 	session->retry = (struct retry){0};
 }
 
+/* From now on it is this process's, whoever opened it. A PQcancel may be looking. */
+static void own(struct session *session)
+{
+	__atomic_store_n(&session->owner, process_id(), __ATOMIC_RELAXED);
+}
+
 /*
  * Put the session on a backend that it may have. On failure the backend is gone, the session lost.
  */
@@ -386,7 +392,7 @@ static void session_attach(struct session *session, struct backend *backend)
 	}
 	session->backend = backend;
 	__atomic_store_n(&session->conn, backend->conn, __ATOMIC_SEQ_CST);
-	session->owner = process_id();
+	own(session);
 	session->dirty = false;
 	begin_share(session);
 	session_apply_client(session, backend->conn);
@@ -496,7 +502,7 @@ static void leave_inherited(struct session *session)
 
 bool session_was_moved(struct session *session)
 {
-	return session->owner != process_id() &&
+	return __atomic_load_n(&session->owner, __ATOMIC_RELAXED) != process_id() &&
 	       (session->orphaned || (session->backend && !share_use(session->backend->share)));
 }
 
@@ -754,7 +760,7 @@ static void revive(struct session *session)
 	}
 	lock_take(LOCK_SESSIONS);
 	session->state = SESSION_OPEN;
-	session->owner = process_id();
+	own(session);
 	lock_release(LOCK_SESSIONS);
 	count_open(session, true);
 }
@@ -970,7 +976,7 @@ static void start(struct session *session)
 		session_attach(session, backend);
 	else if (backend_start(backend, session->target)) {
 		session->state = SESSION_STARTING;
-		session->owner = process_id();
+		own(session);
 		session->backend = backend;
 		session->conn = backend->conn;
 		session->ready = true;

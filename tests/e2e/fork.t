@@ -150,5 +150,11 @@ for my $limit (3, 8) {
 	};
 }
 
+subtest 'what another thread is in the middle of is not for the child' => sub {
+	my $result = leashed({}, "$subjects/forks_threaded", 'statement');
+	is($result->{out}, "child: pqleash: another thread was using this connection when this process was forked\n"
+		. "child: 0\nthread: right\n", 'it is told so at once, and the thread gets its answer') or diag($result->{err});
+};
+
 no_connections();
 done_testing();

@@ -3,6 +3,8 @@
  * again. Each child does what it can with libpq, and is expected to end soon. Says how many did.
  *
  * usage: forks_threaded THREADS FORKS
+ *        forks_threaded statement    one fork, while a thread's statement runs, which the child's
+ *                                    connection is in the middle of
  */
 #include <libpq-fe.h>
 #include <pthread.h>
@@ -27,11 +29,11 @@ static PGconn *of_threads[MOST_THREADS], *of_main;
 static int is_right(PGconn *conn, const char *name)
 {
 	const char *values[] = {name};
-	PGresult *result = PQexecParams(conn,
-	    "SELECT $1 = pg_catalog.current_setting('application_name')", 1, NULL, values, NULL,
-	    NULL, 0);
-	int good = PQresultStatus(result) == PGRES_TUPLES_OK &&
-		   strcmp(PQgetvalue(result, 0, 0), "t") == 0;
+	PGresult *result =
+	    PQexecParams(conn, "SELECT $1 = pg_catalog.current_setting('application_name')", 1,
+		NULL, values, NULL, NULL, 0);
+	int good =
+	    PQresultStatus(result) == PGRES_TUPLES_OK && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
 
 	if (!good)
 		fprintf(stderr, "%s: %s\n", name, PQerrorMessage(conn));
@@ -105,8 +107,41 @@ static int await(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static void *run_statement(void *conn)
+{
+	PGresult *result = PQexec(conn, "SELECT 'right' FROM pg_catalog.pg_sleep(3)");
+
+	printf("thread: %s\n", PQresultStatus(result) == PGRES_TUPLES_OK ? PQgetvalue(result, 0, 0)
+									 : PQerrorMessage(conn));
+	PQclear(result);
+	return NULL;
+}
+
+static int fork_in_statement(void)
+{
+	PGconn *conn = open_as("statement");
+	pthread_t id;
+
+	pthread_create(&id, NULL, run_statement, conn);
+	while (PQtransactionStatus(conn) != PQTRANS_ACTIVE)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		PQclear(PQexec(conn, "SELECT 1"));
+		printf("child: %s", PQerrorMessage(conn));
+		PQfinish(conn);
+		exit(0);
+	}
+	printf("child: %d\n", await(child));
+	pthread_join(id, NULL);
+	PQfinish(conn);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "statement") == 0)
+		return fork_in_statement();
 	int threads = argc > 1 ? atoi(argv[1]) : 0, forks = argc > 2 ? atoi(argv[2]) : 0, ended = 0;
 	pthread_t ids[MOST_THREADS];
 
