@@ -112,8 +112,9 @@ static void add_process_query(struct text *query)
 
 static void note_process(struct backend *backend, const PGresult *row)
 {
+	if (REAL(PQntuples)(row) != 1 || REAL(PQnfields)(row) < FIRST_CUSTOM)
+		return;
 	const char *guard = REAL(PQgetvalue)(row, 0, GUARD);
-
 	if (guard[0])
 		snprintf(backend->guard, sizeof backend->guard, "%s", guard);
 	backend_note_process(
@@ -148,12 +149,20 @@ static void note_sources(struct backend *backend, const PGresult *found)
 					 : "a default role");
 }
 
+/* No answer of ours: libpq repeats it until the copying is over. */
+static bool is_copy(const PGresult *answer)
+{
+	ExecStatusType status = REAL(PQresultStatus)(answer);
+
+	return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
 /* Clears it. */
 static void note_answer(struct backend *backend, PGresult *answer)
 {
 	if (REAL(PQresultStatus)(answer) != PGRES_TUPLES_OK)
 		backend->refused |= refusal_is(REAL(PQresultErrorMessage)(answer));
-	else if (REAL(PQnfields)(answer) < FIRST_CUSTOM)
+	else if (REAL(PQnfields)(answer) == 1)
 		note_sources(backend, answer);
 	else
 		note_process(backend, answer);
@@ -187,10 +196,9 @@ static bool read_answers(struct backend *backend)
 		if (REAL(PQisBusy)(backend->conn))
 			return true;
 		PGresult *answer = REAL(PQgetResult)(backend->conn);
+		backend->asking = answer && !is_copy(answer);
 		if (answer)
 			note_answer(backend, answer);
-		else
-			backend->asking = false;
 	}
 	return false;
 }
@@ -528,6 +536,8 @@ bool backend_settle(struct backend *backend)
 	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || !backend_is_quiet(backend))
 		return false;
 	backend_examine(backend);
+	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
+		return false;
 	if (custom_overflowed() || backend->never_reset || backend->default_role)
 		return !was_reset;
 	return !was_reset || see_after_reset(backend);

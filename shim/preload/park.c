@@ -266,7 +266,8 @@ const char *snapshot_capture(struct backend *backend, struct snapshot **kept)
 	free(query);
 	if (!good)
 		return "has state that could not be read";
-	backend_note_process(backend, cell(taken.login, 0, PROCESS), "");
+	if (REAL(PQntuples)(taken.login) == 1 && REAL(PQnfields)(taken.login) > PROCESS)
+		backend_note_process(backend, cell(taken.login, 0, PROCESS), "");
 	memcpy(taken.guard, backend->guard, sizeof taken.guard);
 	const char *pin = find_pin(&taken);
 	if (!pin && custom_overflowed())

@@ -80,14 +80,14 @@ void refusal_pause(struct retry *retry)
 void refusal_tell(const char *label, const char *message, long waited_ms)
 {
 	size_t which = find(message);
+	const char *who = which < REFUSALS ? refusals[which].who : "the pooler";
+	const char *remedy = which < REFUSALS ? refusals[which].remedy : "its pool size";
 	const char *reason = strstr(message, "FATAL");
 
-	if (which == REFUSALS)
-		return;
 	if (!reason)
 		reason = message;
 	say("%s: %s has no connection left (%.*s), waited %ld.%ld s for one: end those that others "
 	    "hold, raise %s, or wait longer with PQLEASH_POOL_TIMEOUT",
-	    label, refusals[which].who, (int)strcspn(reason, "\n"), reason, waited_ms / 1000,
-	    waited_ms % 1000 / 100, refusals[which].remedy);
+	    label, who, (int)strcspn(reason, "\n"), reason, waited_ms / 1000,
+	    waited_ms % 1000 / 100, remedy);
 }

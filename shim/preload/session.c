@@ -805,6 +805,12 @@ static void send_kept(struct session *session)
 		REAL(PQrequestCancel)(session->conn);
 }
 
+/* Event procedures are told of every result, and a trace of every message: of ours too. */
+static bool would_see_ours(const struct session *session)
+{
+	return session->has_events || session->backend->tracing;
+}
+
 void session_unguard(struct session *session)
 {
 	session->unguarded = true;
@@ -818,7 +824,8 @@ void session_unguard(struct session *session)
  */
 static void guard_again(struct session *session)
 {
-	if (REAL(PQtransactionStatus)(session->conn) != PQTRANS_IDLE || session->channels > 0 ||
+	if (would_see_ours(session) || REAL(PQtransactionStatus)(session->conn) != PQTRANS_IDLE ||
+	    session->channels > 0 ||
 	    (HAS(PQpipelineStatus) && REAL(PQpipelineStatus)(session->conn) != 0))
 		return;
 	backend_guard(session->backend);
@@ -1088,7 +1095,8 @@ static bool is_unanswered(struct session *session)
 	struct backend *backend = session->backend;
 	int64_t now = process_clock_ms();
 
-	if (!backend->asking && ((pool_count() <= 1 && settings()->statement_timeout_ms == 0) ||
+	if (!backend->asking && (would_see_ours(session) ||
+				    (pool_count() <= 1 && settings()->statement_timeout_ms == 0) ||
 				    !backend_examine_begin(backend)))
 		return false;
 	if (!backend_examined_by(backend, now + ANSWER_MS)) {
@@ -1402,15 +1410,6 @@ static void close_attached(struct session *session)
 	session->ready = false;
 }
 
-/* libpq's own PQreset has put a new server process behind it. */
-static void guard_anew(struct session *session)
-{
-	if (settings()->statement_timeout_ms == 0 || REAL(PQstatus)(session->conn) != CONNECTION_OK)
-		return;
-	backend_examine(session->backend);
-	session_apply_client(session, session->conn);
-}
-
 /* Event procedures and their data belong to the real connection: it is reset, not replaced. */
 static void reset_in_place(struct session *session, bool start_only)
 {
@@ -1427,10 +1426,8 @@ static void reset_in_place(struct session *session, bool start_only)
 	session->channels = 0;
 	if (session->resetting)
 		session->state = SESSION_STARTING;
-	else {
-		guard_anew(session);
+	else
 		cancel_renew(session);
-	}
 	descriptor_follow(session);
 }
 

@@ -116,6 +116,16 @@ subtest 'taken off, and moved before it is back' => sub {
 		'exec a SHOW statement_timeout' => shows('77s'), 'exec b SHOW statement_timeout' => shows('77s'));
 };
 
+# Of what the program could see of our own statements: event procedures, notices, notifications, the last error.
+for my $name (qw(events events_of_results connect_start reset_start notify error_messages pipelines_at_once async_many cancel)) {
+	subtest "our own statements are not seen: $name" => sub {
+		my $program = build_dir() . "/tests/subjects/corpus/$name";
+		my $direct = run({ LD_PRELOAD => undef, PQLEASH => undef }, $program);
+		is($direct->{status}, 0, 'without the object it succeeds');
+		is(leashed({ %ours, PQLEASH_LIMIT => 3 }, $program)->{out}, $direct->{out}, '... and prints the same with it');
+	};
+}
+
 # What the server is asked by a session that is opened, used and finished, three times.
 sub statements
 {
