@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct backend_defaults defaults;
@@ -140,8 +141,38 @@ bool backend_start(struct backend *backend, struct target *target)
 	return true;
 }
 
+/*
+ * A program that closes all descriptors, as daemons do, may give their numbers to files of its own:
+ * what it has finished itself must not be read from, written to or closed by us then.
+ */
+static bool is_the_socket(const struct backend *backend, int descriptor)
+{
+	struct stat file;
+
+	return fstat(descriptor, &file) == 0 && file.st_dev == backend->socket_device &&
+	       file.st_ino == backend->socket_inode;
+}
+
+/* While it connects, libpq may go from one socket to another. */
+bool backend_has_socket(const struct backend *backend)
+{
+	int descriptor = REAL(PQsocket)(backend->conn);
+
+	return descriptor < 0 || !backend->connected || is_the_socket(backend, descriptor);
+}
+
+static void remember_socket(struct backend *backend)
+{
+	struct stat file = {0};
+
+	fstat(REAL(PQsocket)(backend->conn), &file);
+	backend->socket_device = file.st_dev;
+	backend->socket_inode = file.st_ino;
+}
+
 void backend_started(struct backend *backend)
 {
+	remember_socket(backend);
 	learn_defaults(backend->conn);
 	target_succeeded(backend->target, backend->conn);
 	process_first_backend();
@@ -179,11 +210,16 @@ void backend_let_go(struct backend *backend)
 {
 	int saved_errno = errno;
 
+	/* libpq's connection is left: freeing it would close a file of the program's. */
+	if (backend->conn && !backend_has_socket(backend))
+		backend->conn = NULL;
 	if (backend->conn) {
 		int descriptor = REAL(PQsocket)(backend->conn);
 
-		if (descriptor >= 0)
+		if (descriptor >= 0) {
+			remember_socket(backend);
 			backend->ending = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+		}
 		REAL(PQfinish)(backend->conn);
 		backend->conn = NULL;
 		if (backend->ending >= 0)
@@ -203,6 +239,8 @@ bool backend_has_ended(struct backend *backend, int64_t wait_until_ms)
 {
 	int saved_errno = errno;
 
+	if (backend->ending >= 0 && !is_the_socket(backend, backend->ending))
+		backend->ending = -1;
 	if (backend->ending >= 0) {
 		if (wait_until_ms > 0)
 			wait_for_end(backend->ending,
@@ -250,7 +288,7 @@ void backend_abandon(struct backend *backend)
 	 */
 	int descriptor = REAL(PQsocket)(backend->conn);
 
-	if (descriptor >= 0)
+	if (descriptor >= 0 && backend_has_socket(backend))
 		close(descriptor);
 }
 
@@ -291,8 +329,8 @@ static void allow_discard(struct backend *backend)
 
 bool backend_reset(struct backend *backend, bool dirty)
 {
-	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || backend->tracing ||
-	    backend->unshared || backend->target->replication)
+	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || !backend_has_socket(backend) ||
+	    backend->tracing || backend->unshared || backend->target->replication)
 		return false;
 	if (dirty && (backend->never_reset || backend->default_role))
 		return false;
@@ -362,7 +400,7 @@ bool backend_settle(struct backend *backend)
 	bool was_reset = backend->reset_pending;
 
 	backend->reset_pending = false;
-	if (was_reset && !read_reset(backend))
+	if (!backend_has_socket(backend) || (was_reset && !read_reset(backend)))
 		return false;
 	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || !is_quiet(backend))
 		return false;

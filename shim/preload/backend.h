@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct session;
 
@@ -27,16 +28,18 @@ struct backend {
 	struct session *session; /* who holds it */
 	unsigned long number;    /* in the trace */
 	uint64_t idle_since;     /* in the pool's own count of releases */
-	int ending;              /* watches for the server's end; -1 for nothing to watch */
-	int64_t ends_ms;         /* when no more is waited for that */
-	bool connected;          /* the trace has been told so */
-	bool reset_pending;      /* DISCARD ALL was sent and not read yet */
-	bool tracing;            /* libpq writes what it exchanges to a file of the program */
-	bool unshared;           /* known by its pid, or changed beyond reset: for nobody else */
-	bool examined;           /* what only needs to be asked once has been asked */
-	bool never_reset;        /* what its sessions change cannot be known, nor reset */
-	bool default_role;       /* the login has one, which DISCARD ALL does not give back */
-	uint64_t generation;     /* of what a new connection sees: see pool_login_changed */
+	dev_t socket_device;     /* to know it again: the program may close what is not its own */
+	ino_t socket_inode;
+	int ending;          /* watches for the server's end; -1 for nothing to watch */
+	int64_t ends_ms;     /* when no more is waited for that */
+	bool connected;      /* the trace has been told so */
+	bool reset_pending;  /* DISCARD ALL was sent and not read yet */
+	bool tracing;        /* libpq writes what it exchanges to a file of the program */
+	bool unshared;       /* known by its pid, or changed beyond reset: for nobody else */
+	bool examined;       /* what only needs to be asked once has been asked */
+	bool never_reset;    /* what its sessions change cannot be known, nor reset */
+	bool default_role;   /* the login has one, which DISCARD ALL does not give back */
+	uint64_t generation; /* of what a new connection sees: see pool_login_changed */
 	size_t stain_count;
 	const char *stains[MOST_CUSTOM_SETTINGS]; /* settings that DISCARD ALL could not remove */
 };
@@ -51,7 +54,10 @@ bool backend_open(struct backend *backend, struct target *target);
  * The same in two steps, for PQconnectStart: begin, and adopt once PQconnectPoll says it is ready.
  */
 bool backend_start(struct backend *backend, struct target *target);
-void backend_started(struct backend *backend);
+void backend_started(struct backend *backend); /* after libpq's own PQreset, too */
+
+/* Whether the program has left it its socket; if not, libpq must not be called with it. */
+bool backend_has_socket(const struct backend *backend);
 
 /* Whether what a new connection would see may have changed since it was opened. */
 bool backend_is_older(const struct backend *backend);

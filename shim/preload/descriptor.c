@@ -9,6 +9,7 @@
  * So registrations are remembered and moved along.
  */
 #include "descriptor.h"
+#include "backend.h"
 #include "epoll.h"
 #include "pool.h"
 #include "process.h"
@@ -278,7 +279,8 @@ void descriptor_check(struct session *session)
 {
 	int saved_errno = errno;
 
-	if (!is_ours(session) && session->conn && session->owner == process_id())
+	if (!is_ours(session) && session->backend && session->owner == process_id() &&
+	    backend_has_socket(session->backend))
 		shutdown(REAL(PQsocket)(session->conn), SHUT_RDWR);
 	errno = saved_errno;
 }
@@ -314,10 +316,17 @@ void descriptor_end(struct session *session)
 	session->descriptor_waits = session->descriptor_is_quiet = false;
 }
 
+/* What libpq closes epoll forgets: the program registers the new one. */
 void descriptor_renew(struct session *session)
 {
-	if (!is_ours(session))
+	if (!is_ours(session)) {
 		descriptor_end(session);
+		return;
+	}
+	pthread_mutex_lock(&lock);
+	take_off(session);
+	forget_registrations(session);
+	pthread_mutex_unlock(&lock);
 }
 
 static void forget_registration(struct session *session, int epoll)

@@ -316,7 +316,9 @@ static struct backend *take_by_parking(const struct session *asker)
 	while (!taken && (holder = next_holder(asker, used, &used))) {
 		bool dirty = !session_is_clean(holder);
 
-		if (session_park(holder))
+		if (!backend_has_socket(holder->backend))
+			taken = take_broken(holder);
+		else if (session_park(holder))
 			taken = take_from(holder, dirty);
 		/* As it was already, or as the attempt has shown. */
 		else if (holder->state == SESSION_OPEN &&
