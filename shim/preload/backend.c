@@ -294,10 +294,30 @@ bool backend_start(struct backend *backend, struct target *target)
 	return true;
 }
 
+/*
+ * A program that closes all descriptors, as daemons do, may give their numbers to files of its own:
+ * what it has finished itself must not be read from, written to or closed by us then.
+ */
+static bool is_the_socket(const struct backend *backend, int descriptor)
+{
+	struct stat file;
+
+	return fstat(descriptor, &file) == 0 && file.st_dev == backend->device &&
+	       file.st_ino == backend->inode;
+}
+
+/* While it connects, libpq may go from one socket to another. */
+bool backend_has_socket(const struct backend *backend)
+{
+	int descriptor = REAL(PQsocket)(backend->conn);
+
+	return descriptor < 0 || !backend->connected || is_the_socket(backend, descriptor);
+}
+
 void backend_started(struct backend *backend)
 {
-	learn_defaults(backend->conn);
 	remember_socket(backend);
+	learn_defaults(backend->conn);
 	target_succeeded(backend->target, backend->conn);
 	process_has_backend(REAL(PQsslInUse)(backend->conn));
 	if (!backend->connected)
@@ -334,12 +354,17 @@ void backend_let_go(struct backend *backend)
 {
 	int saved_errno = errno;
 
+	/* libpq's connection is left: freeing it would close a file of the program's. */
+	if (backend->conn && !backend_has_socket(backend))
+		backend->conn = NULL;
 	if (backend->conn) {
 		int descriptor = REAL(PQsocket)(backend->conn);
 
-		backend->descriptor = -1;
-		if (descriptor >= 0)
+		if (descriptor >= 0) {
+			remember_socket(backend);
+			backend->descriptor = -1; /* libpq closes that one */
 			backend->ending = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+		}
 		REAL(PQfinish)(backend->conn);
 		backend->conn = NULL;
 		if (backend->ending >= 0)
@@ -359,6 +384,8 @@ bool backend_has_ended(struct backend *backend, int64_t wait_until_ms)
 {
 	int saved_errno = errno;
 
+	if (backend->ending >= 0 && !is_the_socket(backend, backend->ending))
+		backend->ending = -1;
 	if (backend->ending >= 0) {
 		if (wait_until_ms > 0)
 			wait_for_end(backend->ending,
@@ -404,14 +431,12 @@ void backend_sever(struct backend *backend)
 void backend_abandon(struct backend *backend)
 {
 	int saved_errno = errno;
-	struct stat now;
 
 	/*
 	 * The connection's memory is left: freeing it through libpq would talk to the parent's
 	 * server process.
 	 */
-	if (backend->descriptor >= 0 && fstat(backend->descriptor, &now) == 0 &&
-	    now.st_dev == backend->device && now.st_ino == backend->inode)
+	if (backend->descriptor >= 0 && is_the_socket(backend, backend->descriptor))
 		close(backend->descriptor);
 	backend->descriptor = -1;
 	errno = saved_errno;
@@ -454,8 +479,8 @@ static void allow_discard(struct backend *backend)
 
 bool backend_reset(struct backend *backend, bool dirty)
 {
-	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || backend->tracing ||
-	    backend->unshared || backend->target->replication)
+	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || !backend_has_socket(backend) ||
+	    backend->tracing || backend->unshared || backend->target->replication)
 		return false;
 	if (dirty && (backend->never_reset || backend->default_role))
 		return false;
@@ -531,7 +556,7 @@ bool backend_settle(struct backend *backend)
 	bool was_reset = backend->reset_pending;
 
 	backend->reset_pending = false;
-	if (was_reset && !read_reset(backend))
+	if (!backend_has_socket(backend) || (was_reset && !read_reset(backend)))
 		return false;
 	if (REAL(PQstatus)(backend->conn) != CONNECTION_OK || !backend_is_quiet(backend))
 		return false;

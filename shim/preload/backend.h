@@ -66,7 +66,10 @@ bool backend_open(struct backend *backend, struct target *target, int64_t answer
  * The same in two steps, for PQconnectStart: begin, and adopt once PQconnectPoll says it is ready.
  */
 bool backend_start(struct backend *backend, struct target *target);
-void backend_started(struct backend *backend);
+void backend_started(struct backend *backend); /* after libpq's own PQreset, too */
+
+/* Whether the program has left it its socket; if not, libpq must not be called with it. */
+bool backend_has_socket(const struct backend *backend);
 
 /* Whether what a new connection would see may have changed since it was opened. */
 bool backend_is_older(const struct backend *backend);

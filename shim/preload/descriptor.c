@@ -9,6 +9,7 @@
  * So registrations are remembered and moved along.
  */
 #include "descriptor.h"
+#include "backend.h"
 #include "epoll.h"
 #include "lock.h"
 #include "pool.h"
@@ -21,6 +22,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -36,6 +38,7 @@ struct registration {
 	int epoll;
 	pid_t owner;
 	struct epoll_event event;
+	bool fired; /* EPOLLONESHOT: it must not come again before the program asks for it */
 };
 
 static struct session **owners; /* by descriptor; address space, until it is used */
@@ -182,6 +185,29 @@ int descriptor_of(struct session *session)
 	return session->descriptor;
 }
 
+/* What the kernel does to the events of a registration with EPOLLONESHOT that has fired. */
+#define ONLY_FLAGS ((uint32_t)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE))
+
+/* Nobody but the kernel knows; /proc/self/fdinfo tells. */
+static bool has_fired(const struct registration *registration, int descriptor)
+{
+	char path[64], line[128];
+	bool fired = false;
+	int number;
+	unsigned events;
+
+	if (!(registration->event.events & EPOLLONESHOT))
+		return false;
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", registration->epoll);
+	FILE *file = fopen(path, "re");
+	while (file && !fired && fgets(line, sizeof line, file))
+		fired = sscanf(line, "tfd: %d events: %x", &number, &events) == 2 &&
+			number == descriptor && !(events & ~ONLY_FLAGS);
+	if (file)
+		fclose(file);
+	return fired;
+}
+
 /*
  * Take the registrations off the old file. Those that are gone already were ended behind our back;
  * those of before a fork are the parent's, which has the epoll instance in common with us.
@@ -191,6 +217,7 @@ static void take_off(struct session *session)
 	for (struct registration **link = &session->registrations; *link;) {
 		struct registration *registration = *link;
 
+		registration->fired |= has_fired(registration, session->descriptor);
 		if (registration->owner == process_id() &&
 		    epoll_ctl_behind(
 			registration->epoll, EPOLL_CTL_DEL, session->descriptor, NULL) == 0) {
@@ -205,9 +232,13 @@ static void take_off(struct session *session)
 static void put_on(struct session *session)
 {
 	for (struct registration *registration = session->registrations; registration;
-	     registration = registration->next)
-		epoll_ctl_behind(
-		    registration->epoll, EPOLL_CTL_ADD, session->descriptor, &registration->event);
+	     registration = registration->next) {
+		struct epoll_event event = registration->event;
+
+		if (registration->fired)
+			event.events &= ONLY_FLAGS;
+		epoll_ctl_behind(registration->epoll, EPOLL_CTL_ADD, session->descriptor, &event);
+	}
 }
 
 /* Under the lock: another file behind the number. */
@@ -277,7 +308,8 @@ void descriptor_check(struct session *session)
 {
 	int saved_errno = errno;
 
-	if (!is_ours(session) && session->conn && session->owner == process_id())
+	if (!is_ours(session) && session->backend && session->owner == process_id() &&
+	    backend_has_socket(session->backend))
 		shutdown(REAL(PQsocket)(session->conn), SHUT_RDWR);
 	errno = saved_errno;
 }
@@ -313,10 +345,17 @@ void descriptor_end(struct session *session)
 	session->descriptor_waits = session->descriptor_is_quiet = false;
 }
 
+/* What libpq closes epoll forgets: the program registers the new one. */
 void descriptor_renew(struct session *session)
 {
-	if (!is_ours(session))
+	if (!is_ours(session)) {
 		descriptor_end(session);
+		return;
+	}
+	lock_take(LOCK_DESCRIPTORS);
+	take_off(session);
+	forget_registrations(session);
+	lock_release(LOCK_DESCRIPTORS);
 }
 
 static void forget_registration(struct session *session, int epoll)
@@ -337,7 +376,8 @@ static void add_registration(struct session *session, int epoll, const struct ep
 
 	if (!registration)
 		return;
-	*registration = (struct registration){session->registrations, epoll, process_id(), *event};
+	*registration = (struct registration){
+	    .next = session->registrations, .epoll = epoll, .owner = process_id(), .event = *event};
 	session->registrations = registration;
 }
 

@@ -24,7 +24,8 @@ void descriptor_wake(struct session *session);
 
 /*
  * A program that closes the descriptor itself has broken its connection, and may mean to: then the
- * backend's is broken too. A new descriptor is given out once the session is reset.
+ * backend's is broken too. A new descriptor is given out once the session is reset; that ends what
+ * epoll instances know of the old one.
  */
 void descriptor_check(struct session *session);
 void descriptor_renew(struct session *session);

@@ -342,6 +342,12 @@ static struct backend *sever(struct session *holder)
 	return take_broken(holder);
 }
 
+static bool is_broken(const struct session *holder)
+{
+	return !backend_has_socket(holder->backend) ||
+	       (holder->state == SESSION_OPEN && REAL(PQstatus)(holder->conn) == CONNECTION_BAD);
+}
+
 static struct backend *take_by_parking(const struct session *asker, uint64_t quiet_since)
 {
 	struct session *holder;
@@ -351,11 +357,10 @@ static struct backend *take_by_parking(const struct session *asker, uint64_t qui
 	while (!taken && (holder = next_holder_at_rest(asker, used, &used, quiet_since))) {
 		bool dirty = !session_is_clean(holder);
 
-		if (session_park(holder))
+		if (backend_has_socket(holder->backend) && session_park(holder))
 			taken = take_from(holder, dirty);
 		/* As it was already, or as the attempt has shown. */
-		else if (holder->state == SESSION_OPEN &&
-			 REAL(PQstatus)(holder->conn) == CONNECTION_BAD)
+		else if (is_broken(holder))
 			taken = take_broken(holder);
 		stop_moving(holder);
 	}

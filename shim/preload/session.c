@@ -309,12 +309,18 @@ void session_exit(struct session *session)
 
 void session_keep_broken(struct session *session)
 {
-	session->dead = session->conn;
+	bool usable = backend_has_socket(session->backend);
+
+	if (usable)
+		session->dead = session->conn;
 	session->backend->conn = NULL;
 	session->backend = NULL;
 	trace_detach(session);
 	cancel_forget(session);
-	play_dead(session, SESSION_FAILED);
+	if (usable)
+		play_dead(session, SESSION_FAILED);
+	else
+		session_lose(session, "pqleash: the program has closed this connection's socket\n");
 }
 
 /* ---- Attach and detach ---- */
@@ -1421,6 +1427,8 @@ static void reset_in_place(struct session *session, bool start_only)
 		session->resetting = REAL(PQresetStart)(session->conn) == 1;
 	else
 		REAL(PQreset)(session->conn);
+	if (!session->resetting && REAL(PQstatus)(session->conn) == CONNECTION_OK)
+		backend_started(backend);
 	session->client.nonblocking = false;
 	session->dirty = session->unnamed_statement = session->unguarded = false;
 	session->channels = 0;
@@ -1428,6 +1436,7 @@ static void reset_in_place(struct session *session, bool start_only)
 		session->state = SESSION_STARTING;
 	else
 		cancel_renew(session);
+	descriptor_renew(session);
 	descriptor_follow(session);
 }
 

@@ -57,6 +57,7 @@ static void release(const char *value)
 	interned = (struct interned *)(value - offsetof(struct interned, value));
 	if (--interned->references > 0)
 		return;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it is in there */
 	HASH_DEL(interned_values, interned);
 	free(interned);
 }
