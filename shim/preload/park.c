@@ -138,10 +138,10 @@ static bool ask(
 
 	*snapshot = (struct snapshot){0};
 	*timed_out = false;
-	backend_hush(backend);
+	backend_talk(backend);
 	if (!REAL(PQsendQuery)(backend->conn, query))
 		return false;
-	while ((result = REAL(PQgetResult)(backend->conn))) {
+	while ((result = backend_next_result(backend))) {
 		PGresult **place = snapshot->login ? &snapshot->rows : &snapshot->login;
 
 		if (REAL(PQresultStatus)(result) == PGRES_TUPLES_OK && !*place)
@@ -335,9 +335,9 @@ static char *run_assignments(struct assignments *assignments, struct backend *ba
 
 	if (assignments->count > 0)
 		error = failure(backend,
-		    query ? REAL(PQexecParams)(backend->conn, query, assignments->count, NULL,
-				assignments->values, NULL, NULL, 0)
-			  : NULL,
+		    backend_answer(backend,
+			query && REAL(PQsendQueryParams)(backend->conn, query, assignments->count,
+				     NULL, assignments->values, NULL, NULL, 0)),
 		    "its settings");
 	free(query);
 	return error;
@@ -405,10 +405,14 @@ static bool has_encoding(const struct backend *backend, const char *encoding)
 
 static char *set_encoding(struct backend *backend, const char *encoding)
 {
-	if (!encoding || has_encoding(backend, encoding) ||
-	    REAL(PQsetClientEncoding)(backend->conn, encoding) == 0)
+	if (!encoding || has_encoding(backend, encoding))
 		return NULL;
-	return strdup("its client_encoding could not be put back");
+	return failure(backend,
+	    backend_answer(
+		backend, REAL(PQsendQueryParams)(backend->conn,
+			     "SELECT pg_catalog.set_config('client_encoding', $1, false)", 1, NULL,
+			     &encoding, NULL, NULL, 0)),
+	    "its client_encoding");
 }
 
 /* What was captured is in the server's encoding, until everything is put back. */
@@ -449,12 +453,14 @@ static PGresult *prepare_again(const struct snapshot *snapshot, int row, struct 
 	const char *array = cell(snapshot->rows, row, TYPES);
 
 	if (is_kind(snapshot->rows, row, "PREPARE"))
-		return REAL(PQexecParams)(backend->conn, statement, 0, NULL, NULL, NULL, NULL, 0);
+		return backend_answer(backend, REAL(PQsendQueryParams)(backend->conn, statement, 0,
+						   NULL, NULL, NULL, NULL, 0));
 	Oid *types = malloc((strlen(array) + 1) * sizeof *types);
 	if (!types)
 		return NULL;
-	PGresult *result = REAL(PQprepare)(backend->conn, cell(snapshot->rows, row, NAME),
-	    statement, read_types(array, types), types);
+	PGresult *result = backend_answer(
+	    backend, REAL(PQsendPrepare)(backend->conn, cell(snapshot->rows, row, NAME), statement,
+			 read_types(array, types), types));
 	free(types);
 	return result;
 }
@@ -466,8 +472,11 @@ static PGresult *prepare_again(const struct snapshot *snapshot, int row, struct 
 static void limit_lock_wait(struct backend *backend)
 {
 	char query[64];
-	long limit_ms = settings()->pool_timeout_ms;
+	long limit_ms = settings()->pool_timeout_ms, silence_ms = settings()->connect_timeout_ms;
 
+	/* Well before the server is taken for dead. */
+	if (limit_ms > silence_ms / 2)
+		limit_ms = silence_ms / 2;
 	snprintf(query, sizeof query, "SET lock_timeout = %ld", limit_ms > 0 ? limit_ms : 1);
 	REAL(PQclear)(backend_query(backend, query));
 }
@@ -505,7 +514,7 @@ char *snapshot_restore(const struct snapshot *snapshot, struct backend *backend)
 {
 	char *error;
 
-	backend_hush(backend);
+	backend_talk(backend);
 	error = use_server_encoding(backend);
 	if (!error)
 		error = restore_settings(snapshot, backend);
@@ -515,5 +524,7 @@ char *snapshot_restore(const struct snapshot *snapshot, struct backend *backend)
 		error = restore_encoding(snapshot, backend);
 	if (!error)
 		error = restore_last(snapshot, backend);
+	if (!error && REAL(PQstatus)(backend->conn) != CONNECTION_OK)
+		error = strdup("the connection broke");
 	return error;
 }

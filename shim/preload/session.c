@@ -298,8 +298,7 @@ void session_apply_client(const struct session *session, PGconn *conn)
 		REAL(PQsetErrorVerbosity)(conn, client->verbosity);
 	if (client->has_context)
 		REAL(PQsetErrorContextVisibility)(conn, client->context);
-	if (client->nonblocking)
-		REAL(PQsetnonblocking)(conn, 1);
+	REAL(PQsetnonblocking)(conn, client->nonblocking);
 }
 
 static void remove_client(const struct session *session, struct backend *backend)
@@ -309,8 +308,6 @@ static void remove_client(const struct session *session, struct backend *backend
 		REAL(PQsetErrorVerbosity)(backend->conn, PQERRORS_DEFAULT);
 	if (session->client.has_context)
 		REAL(PQsetErrorContextVisibility)(backend->conn, PQSHOW_CONTEXT_ERRORS);
-	if (session->client.nonblocking)
-		REAL(PQsetnonblocking)(backend->conn, 0);
 }
 
 static void adopt_connection(struct session *session)
@@ -956,10 +953,13 @@ static void leave_client(struct session *session)
 /* It stays after all. The message that libpq still has is not kept as well. */
 static void return_client(struct session *session)
 {
-	size_t left = strlen(REAL(PQerrorMessage)(session->conn));
 	size_t kept = session->error ? strlen(session->error) : 0;
 
 	session_apply_client(session, session->conn);
+	size_t left = strlen(REAL(PQerrorMessage)(session->conn));
+	/* Of a broken connection libpq says what the program is to know. */
+	if (REAL(PQstatus)(session->conn) != CONNECTION_OK)
+		kept = 0;
 	if (kept > left)
 		session->error[kept - left] = '\0';
 	else
