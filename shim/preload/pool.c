@@ -23,6 +23,9 @@
 /* How long a refusal for want of room is taken for the server's last word. */
 #define REFUSAL_HOLDS_MS 30000
 
+/* How soon a session that awaits a server which is away is told to ask for it again. */
+#define ASK_AGAIN_MS 1000
+
 /* How long a session that was told to come for a backend is expected. */
 #define SIGN_HOLDS_MS 20
 
@@ -287,6 +290,13 @@ static struct backend *sever(struct session *holder)
 	return take_broken(holder);
 }
 
+/* Its server process has ended, whatever it was doing. */
+static bool is_broken(const struct session *holder)
+{
+	return holder->state == SESSION_OPEN && (REAL(PQstatus)(holder->conn) == CONNECTION_BAD ||
+						    backend_has_hung_up(holder->backend));
+}
+
 static struct backend *take_by_parking(const struct session *asker)
 {
 	struct session *holder;
@@ -296,16 +306,16 @@ static struct backend *take_by_parking(const struct session *asker)
 	while (!taken && (holder = next_holder(asker, used, &used))) {
 		bool dirty = !session_is_clean(holder);
 
-		if (holder->state == SESSION_OPEN && REAL(PQstatus)(holder->conn) == CONNECTION_BAD)
-			taken = take_broken(holder);
-		else if (session_park(holder))
+		if (session_park(holder))
 			taken = take_from(holder, dirty);
+		else if (is_broken(holder))
+			taken = take_broken(holder);
 		stop_moving(holder);
 	}
 	return taken;
 }
 
-static long timeout_now_ms(void)
+long pool_timeout_ms(void)
 {
 	return smaller(settings()->pool_timeout_ms, lowered_timeout_ms);
 }
@@ -414,9 +424,12 @@ void pool_await(struct session *session)
 	lock_pool();
 	if (!session->awaiting) {
 		session->awaiting = true;
-		session->called = false;
+		/* It has had its turn, and found no server. */
+		session->called = session->away_until_ms != 0;
 		session->awaiting_since = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
-		session->awaiting_until_ms = process_clock_ms() + timeout_now_ms();
+		session->awaiting_until_ms = session->away_until_ms
+						 ? session->away_until_ms
+						 : process_clock_ms() + pool_timeout_ms();
 		session->next_awaiting = NULL;
 		*last_awaiting = session;
 		last_awaiting = &session->next_awaiting;
@@ -428,9 +441,14 @@ void pool_await(struct session *session)
 
 void pool_still_awaited(struct session *session)
 {
+	long left_ms = (long)(session->awaiting_until_ms - process_clock_ms());
+
+	if (session->away_until_ms)
+		left_ms = smaller(left_ms, ASK_AGAIN_MS);
+	else if (session->called)
+		left_ms = 0;
 	if (session->awaiting)
-		descriptor_await(session,
-		    session->called ? 0 : (long)(session->awaiting_until_ms - process_clock_ms()));
+		descriptor_await(session, left_ms);
 }
 
 /* Under the lock. */
@@ -486,7 +504,7 @@ static void note_time(void)
 {
 	int64_t now = process_clock_ms();
 
-	if (now - checkpoints[newest_checkpoint].ms < timeout_now_ms() / (CHECKPOINTS / 2))
+	if (now - checkpoints[newest_checkpoint].ms < pool_timeout_ms() / (CHECKPOINTS / 2))
 		return;
 	newest_checkpoint = (newest_checkpoint + 1) % CHECKPOINTS;
 	checkpoints[newest_checkpoint].ms = now;
@@ -496,7 +514,7 @@ static void note_time(void)
 /* Sessions last used at or before this count have not been used for a pool timeout, or longer. */
 static uint64_t unused_for_long(void)
 {
-	int64_t then = process_clock_ms() - timeout_now_ms();
+	int64_t then = process_clock_ms() - pool_timeout_ms();
 	uint64_t used = 0;
 
 	lock_pool();
@@ -654,7 +672,7 @@ static struct backend *climb(const struct session *session)
 /* The whole ladder, for a call that may wait. */
 static struct backend *climb_patiently(const struct session *session)
 {
-	struct wait wait = {.deadline_ms = process_clock_ms() + timeout_now_ms()};
+	struct wait wait = {.deadline_ms = process_clock_ms() + pool_timeout_ms()};
 	uint64_t began = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
 	struct backend *taken;
 
@@ -714,7 +732,7 @@ static struct session *find_lender(const struct session *asker)
 
 struct session *pool_lender(const struct session *asker)
 {
-	struct wait wait = {.deadline_ms = process_clock_ms() + timeout_now_ms()};
+	struct wait wait = {.deadline_ms = process_clock_ms() + pool_timeout_ms()};
 	struct session *lender;
 
 	while (!(lender = find_lender(asker)) && wait_for_release(&wait))

@@ -26,6 +26,9 @@ struct backend *pool_acquire(struct session *session, bool may_wait, char **erro
 void pool_await(struct session *session);
 void pool_stop_awaiting(struct session *session);
 
+/* How long a call may wait. */
+long pool_timeout_ms(void);
+
 /* It has a new descriptor, which is to become readable then, if it waits at all. */
 void pool_still_awaited(struct session *session);
 

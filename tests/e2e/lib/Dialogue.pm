@@ -33,8 +33,24 @@ sub direct
 sub ask
 {
 	my ($self, $command) = @_;
+	$self->tell($command);
+	return $self->hear;
+}
+
+# The same in two steps, for what has to happen while the program is at it.
+sub tell
+{
+	my ($self, $command) = @_;
+	$self->{told} = $command;
 	# The answer's end is seen by that of the next command, which needs no connection.
 	print { $self->{in} } "$command\nstatus $self\n";
+	return;
+}
+
+sub hear
+{
+	my ($self) = @_;
+	my $command = $self->{told};
 	my $answer = '';
 	local $SIG{ALRM} = sub { die "no answer to '$command', only '$answer'" };
 	alarm 60;
