@@ -139,7 +139,7 @@ check-e2e: all subjects
 # they would be those of psql and perl; and the command keeps what it reads to its end.
 KEEPING_TESTS = $(filter %/command_symbols_test,$(UNIT_TESTS))
 SANITIZED = $(addprefix tests/e2e/,legacy.t state.t hostile_state.t reclaim.t finish.t targets.t exits.t \
-	transparent.t event_loop.t cancel.t report.t gate.t trace.t fork.t)
+	transparent.t event_loop.t cancel.t report.t gate.t trace.t fork.t server_faults.t faults.t)
 check-sanitize:
 	+$(MAKE) BUILD=$(BUILD)/sanitize SANITIZE=address,undefined CFLAGS='-O1 -g' all subjects unit-tests
 	CMOCKA_MESSAGE_OUTPUT=TAP prove --timer -e '' $(patsubst $(BUILD)/%,$(BUILD)/sanitize/%,$(filter-out $(KEEPING_TESTS),$(UNIT_TESTS)))

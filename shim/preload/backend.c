@@ -43,10 +43,79 @@ void backend_hush(struct backend *backend)
 	REAL(PQsetNoticeReceiver)(backend->conn, ignore_notice, NULL);
 }
 
-PGresult *backend_query(struct backend *backend, const char *query)
+void backend_talk(struct backend *backend)
 {
 	backend_hush(backend);
-	return REAL(PQexec)(backend->conn, query);
+	REAL(PQsetnonblocking)(backend->conn, 1);
+}
+
+/* From here on libpq sees a connection that the server has closed. */
+static void break_connection(struct backend *backend)
+{
+	shutdown(REAL(PQsocket)(backend->conn), SHUT_RDWR);
+	REAL(PQconsumeInput)(backend->conn);
+}
+
+/* For libpq to have a result; false when the server is silent until the deadline. */
+static bool wait_for_result(PGconn *conn, int64_t deadline_ms)
+{
+	int flushed;
+
+	while ((flushed = REAL(PQflush)(conn)) == 1 || (flushed == 0 && REAL(PQisBusy)(conn))) {
+		struct pollfd wanted = {.fd = REAL(PQsocket)(conn),
+		    .events = (short)(POLLIN | (flushed == 1 ? POLLOUT : 0))};
+		int64_t left = deadline_ms - process_clock_ms();
+
+		if (left <= 0)
+			return false;
+		if (wanted.fd < 0 ||
+		    (poll(&wanted, 1, (int)left) > 0 && !REAL(PQconsumeInput)(conn)))
+			return true; /* libpq has to say what is wrong */
+	}
+	return true;
+}
+
+PGresult *backend_next_result(struct backend *backend)
+{
+	long timeout_ms = settings()->connect_timeout_ms;
+
+	if (!wait_for_result(backend->conn, process_clock_ms() + timeout_ms)) {
+		say("%s has not answered for %ld ms: a connection is given up",
+		    backend->target->label, timeout_ms);
+		break_connection(backend);
+	}
+	PGresult *result = REAL(PQgetResult)(backend->conn);
+	ExecStatusType status = REAL(PQresultStatus)(result);
+	/* Nothing of ours copies: libpq would give this result for ever. */
+	if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
+		break_connection(backend);
+	return result;
+}
+
+PGresult *backend_answer(struct backend *backend, int sent)
+{
+	PGresult *last = NULL, *next;
+
+	while (sent && (next = backend_next_result(backend))) {
+		REAL(PQclear)(last);
+		last = next;
+		if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
+			break;
+	}
+	return last;
+}
+
+PGresult *backend_query(struct backend *backend, const char *query)
+{
+	backend_talk(backend);
+	return backend_answer(backend, REAL(PQsendQuery)(backend->conn, query));
+}
+
+bool backend_has_hung_up(const struct backend *backend)
+{
+	struct pollfd wanted = {.fd = REAL(PQsocket)(backend->conn), .events = POLLRDHUP};
+
+	return wanted.fd < 0 || poll(&wanted, 1, 0) > 0;
 }
 
 /* libpq's own functions, which the first caller of PQsetNoticeReceiver expects as the old ones. */
@@ -280,7 +349,7 @@ bool backend_open(struct backend *backend, struct target *target, int64_t answer
 	/* PgBouncer may connect us at once, and let the first question wait for a place. */
 	if (backend_examine_begin(backend) && !backend_examined_by(backend, answer_by_ms))
 		backend_take_for_refused(backend);
-	return !backend->refused;
+	return !backend->refused && REAL(PQstatus)(backend->conn) == CONNECTION_OK;
 }
 
 bool backend_start(struct backend *backend, struct target *target)
@@ -501,7 +570,7 @@ static bool read_reset(struct backend *backend)
 	bool good = true;
 	PGresult *result;
 
-	while ((result = REAL(PQgetResult)(backend->conn))) {
+	while ((result = backend_next_result(backend))) {
 		good &= REAL(PQresultStatus)(result) == PGRES_COMMAND_OK;
 		REAL(PQclear)(result);
 		if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
@@ -579,4 +648,16 @@ void backend_guard(struct backend *backend)
 		note_process(backend, row);
 	REAL(PQclear)(row);
 	free(text);
+}
+
+bool backend_found_no_server(const struct backend *backend)
+{
+	/* What a server says that starts, stops or recovers; any other says why it refuses. */
+	static const char *const passing[] = {"the database system is", "terminating connection"};
+	const char *message = REAL(PQerrorMessage)(backend->conn);
+
+	for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+		if (strstr(message, passing[i]))
+			return true;
+	return !strstr(message, "FATAL:");
 }

@@ -141,6 +141,28 @@ bool backend_is_quiet(const struct backend *backend);
 /* Run a query of our own; no notice of it reaches the program. The caller clears the result. */
 PGresult *backend_query(struct backend *backend, const char *query);
 
+/*
+ * What came of a command of our own, for the caller to clear. A server that is silent for the
+ * connect timeout is not waited for any longer: then the connection is broken, as if it had closed.
+ *   sent  what libpq's PQsend... said
+ */
+PGresult *backend_answer(struct backend *backend, int sent);
+
+/* The same, result by result, as PQgetResult. */
+PGresult *backend_next_result(struct backend *backend);
+
+/*
+ * Whether the server's side has closed. What it said before that is still libpq's to read, so that
+ * the session that holds it sees of it what it would see without us.
+ */
+bool backend_has_hung_up(const struct backend *backend);
+
+/*
+ * Of a connect that failed: whether that was for want of a server that takes connections, which may
+ * be away only for a while.
+ */
+bool backend_found_no_server(const struct backend *backend);
+
 /* What libpq gives a connection before anyone sets it. */
 struct backend_defaults {
 	PQnoticeReceiver receiver;
@@ -151,6 +173,12 @@ const struct backend_defaults *backend_defaults(void);
 
 /* Keep the program's notice functions away while we talk to the server. */
 void backend_hush(struct backend *backend);
+
+/*
+ * Before commands of our own: the same, and libpq does not wait for the server. It forgets its last
+ * error, so that has to be kept before. session_apply_client undoes both.
+ */
+void backend_talk(struct backend *backend);
 
 /* In a child: close its copy of an inherited socket, without a word to the server. */
 void backend_abandon(struct backend *backend);

@@ -114,7 +114,7 @@ static bool read_answers(struct fingerprint *fingerprint, struct backend *backen
 	size_t count = 0;
 	bool good = true;
 
-	while ((answer = REAL(PQgetResult)(backend->conn))) {
+	while ((answer = backend_next_result(backend))) {
 		ExecStatusType status = REAL(PQresultStatus)(answer);
 
 		if (status == PGRES_TUPLES_OK && count < ANSWERS) {
@@ -135,7 +135,7 @@ bool fingerprint_take(struct fingerprint *fingerprint, struct backend *backend)
 	    .generation = pool_generation(), .customs = (uint32_t)custom_count()};
 	char *query = write_query(backend, taken.customs);
 
-	backend_hush(backend);
+	backend_talk(backend);
 	taken.taken =
 	    query && REAL(PQsendQuery)(backend->conn, query) && read_answers(&taken, backend);
 	free(query);

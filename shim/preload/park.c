@@ -140,10 +140,10 @@ static bool ask(
 
 	*snapshot = (struct snapshot){0};
 	*timed_out = false;
-	backend_hush(backend);
+	backend_talk(backend);
 	if (!REAL(PQsendQuery)(backend->conn, query))
 		return false;
-	while ((result = REAL(PQgetResult)(backend->conn))) {
+	while ((result = backend_next_result(backend))) {
 		PGresult **place = snapshot->login ? &snapshot->rows : &snapshot->login;
 
 		if (REAL(PQresultStatus)(result) == PGRES_TUPLES_OK && !*place)
@@ -343,9 +343,9 @@ static char *run_assignments(struct assignments *assignments, struct backend *ba
 
 	if (assignments->count > 0)
 		error = failure(backend,
-		    query ? REAL(PQexecParams)(backend->conn, query, assignments->count, NULL,
-				assignments->values, NULL, NULL, 0)
-			  : NULL,
+		    backend_answer(backend,
+			query && REAL(PQsendQueryParams)(backend->conn, query, assignments->count,
+				     NULL, assignments->values, NULL, NULL, 0)),
 		    "its settings");
 	free(query);
 	return error;
@@ -413,10 +413,14 @@ static bool has_encoding(const struct backend *backend, const char *encoding)
 
 static char *set_encoding(struct backend *backend, const char *encoding)
 {
-	if (!encoding || has_encoding(backend, encoding) ||
-	    REAL(PQsetClientEncoding)(backend->conn, encoding) == 0)
+	if (!encoding || has_encoding(backend, encoding))
 		return NULL;
-	return strdup("its client_encoding could not be put back");
+	return failure(backend,
+	    backend_answer(
+		backend, REAL(PQsendQueryParams)(backend->conn,
+			     "SELECT pg_catalog.set_config('client_encoding', $1, false)", 1, NULL,
+			     &encoding, NULL, NULL, 0)),
+	    "its client_encoding");
 }
 
 /* What was captured is in the server's encoding, until everything is put back. */
@@ -474,8 +478,11 @@ static int send_prepare(const struct snapshot *snapshot, int row, PGconn *conn)
 static int send_lock_timeout(PGconn *conn, bool limited)
 {
 	char query[64] = "RESET lock_timeout";
-	long limit_ms = settings()->pool_timeout_ms;
+	long limit_ms = settings()->pool_timeout_ms, silence_ms = settings()->connect_timeout_ms;
 
+	/* Well before the server is taken for dead. */
+	if (limit_ms > silence_ms / 2)
+		limit_ms = silence_ms / 2;
 	if (limited)
 		snprintf(
 		    query, sizeof query, "SET lock_timeout = %ld", limit_ms > 0 ? limit_ms : 1);
@@ -512,13 +519,13 @@ static bool send_all_steps(const struct snapshot *snapshot, PGconn *conn)
  */
 static char *end_step(const struct snapshot *snapshot, int row, struct backend *backend)
 {
-	PGresult *next, *result = REAL(PQgetResult)(backend->conn);
+	PGresult *next, *result = backend_next_result(backend);
 	bool answered = result != NULL;
 	const char *name = row >= 0 && row < REAL(PQntuples)(snapshot->rows)
 			       ? cell(snapshot->rows, row, NAME)
 			       : NULL;
 
-	while (answered && (next = REAL(PQgetResult)(backend->conn)))
+	while (answered && (next = backend_next_result(backend)))
 		REAL(PQclear)(next);
 	char *error = failure(backend, result, "a prepared statement");
 	if (error && answered && name && REAL(PQstatus)(backend->conn) == CONNECTION_OK) {
@@ -545,7 +552,7 @@ static char *prepare_all(const struct snapshot *snapshot, struct backend *backen
 			return failure(backend, NULL, "a prepared statement");
 		error = end_step(snapshot, row, backend);
 		if (pipelined && !error)
-			REAL(PQclear)(REAL(PQgetResult)(conn)); /* the end of the step */
+			REAL(PQclear)(backend_next_result(backend)); /* the end of the step */
 	}
 	if (pipelined && !error && !REAL(PQexitPipelineMode)(conn))
 		error = failure(backend, NULL, "a prepared statement");
@@ -564,7 +571,7 @@ char *snapshot_restore(const struct snapshot *snapshot, struct backend *backend)
 {
 	char *error;
 
-	backend_hush(backend);
+	backend_talk(backend);
 	error = use_server_encoding(backend);
 	if (!error)
 		error = restore_settings(snapshot, backend);
@@ -574,5 +581,7 @@ char *snapshot_restore(const struct snapshot *snapshot, struct backend *backend)
 		error = restore_encoding(snapshot, backend);
 	if (!error)
 		error = restore_last(snapshot, backend);
+	if (!error && REAL(PQstatus)(backend->conn) != CONNECTION_OK)
+		error = strdup("the connection broke");
 	return error;
 }

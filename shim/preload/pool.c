@@ -29,6 +29,9 @@
 #define REFUSAL_HOLDS_MS 30000
 #define REFUSAL_SHARE 20 /* ... or this many times as long as it took to be told */
 
+/* How soon a session that awaits a server which is away is told to ask for it again. */
+#define ASK_AGAIN_MS 1000
+
 /* How long a session that was told to come for a backend is expected. */
 #define SIGN_HOLDS_MS 20
 
@@ -342,10 +345,12 @@ static struct backend *sever(struct session *holder)
 	return take_broken(holder);
 }
 
+/* Its server process has ended, whatever it was doing, or the program has closed the socket. */
 static bool is_broken(const struct session *holder)
 {
 	return !backend_has_socket(holder->backend) ||
-	       (holder->state == SESSION_OPEN && REAL(PQstatus)(holder->conn) == CONNECTION_BAD);
+	       (holder->state == SESSION_OPEN && (REAL(PQstatus)(holder->conn) == CONNECTION_BAD ||
+						     backend_has_hung_up(holder->backend)));
 }
 
 static struct backend *take_by_parking(const struct session *asker, uint64_t quiet_since)
@@ -527,7 +532,8 @@ static void join_line(struct session *session, int64_t until_ms)
 	lock_pool();
 	if (!session->awaiting) {
 		session->awaiting = true;
-		session->called = false;
+		/* It has had its turn, and found no server. */
+		session->called = session->away_until_ms != 0;
 		session->awaiting_since = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
 		session->awaiting_until_ms = until_ms;
 		session->next_awaiting = NULL;
@@ -540,7 +546,8 @@ static void join_line(struct session *session, int64_t until_ms)
 
 void pool_await(struct session *session)
 {
-	join_line(session, process_clock_ms() + pool_timeout_ms());
+	join_line(session, session->away_until_ms ? session->away_until_ms
+						  : process_clock_ms() + pool_timeout_ms());
 	pool_still_awaited(session);
 }
 
@@ -554,9 +561,14 @@ void pool_await_until(struct session *session, int64_t until_ms)
 
 void pool_still_awaited(struct session *session)
 {
+	long left_ms = (long)(session->awaiting_until_ms - process_clock_ms());
+
+	if (session->away_until_ms)
+		left_ms = smaller(left_ms, ASK_AGAIN_MS);
+	else if (session->called)
+		left_ms = 0;
 	if (session->awaiting)
-		descriptor_await(session,
-		    session->called ? 0 : (long)(session->awaiting_until_ms - process_clock_ms()));
+		descriptor_await(session, left_ms);
 }
 
 /* Under the lock. */

@@ -27,6 +27,9 @@ void pool_await(struct session *session);
 void pool_await_until(struct session *session, int64_t until_ms);
 void pool_stop_awaiting(struct session *session);
 
+/* How long a call may wait. */
+long pool_timeout_ms(void);
+
 /* It has a new descriptor, which is to become readable then, if it waits at all. */
 void pool_still_awaited(struct session *session);
 

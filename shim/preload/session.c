@@ -23,6 +23,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -44,6 +45,12 @@
  */
 #define ANSWER_MS 100
 #define LOOK_AGAIN_MS 1000
+
+/* How often a connection may break while a session is put back on it, before that is the program's. */
+#define MOST_BREAKS 1
+
+/* The longest pause between two attempts to reach a server that is away. */
+#define MOST_PAUSE_MS 200
 
 /* How many holders of backends the trace names. */
 #define MOST_HOLDERS 16
@@ -289,11 +296,13 @@ void session_fail(struct session *session, PGconn *conn, char *error)
 
 static void take_away(struct session *session, const char *message)
 {
+	/* The message has the prefix that the line gets. */
+	int prefix = strncmp(message, "pqleash: ", 9) == 0 ? 9 : 0;
+
+	say_debug("%.*s", (int)strcspn(message + prefix, "\n"), message + prefix);
+	/* It may be the session's error already. */
 	session_set_error(session, strdup(message));
 	play_dead(session, SESSION_LOST);
-	/* The message has the prefix that the line gets. */
-	message += strncmp(message, "pqleash: ", 9) == 0 ? 9 : 0;
-	say_debug("%.*s", (int)strcspn(message, "\n"), message);
 }
 
 void session_lose(struct session *session, const char *message)
@@ -340,8 +349,7 @@ void session_apply_client(const struct session *session, PGconn *conn)
 		REAL(PQsetErrorVerbosity)(conn, client->verbosity);
 	if (client->has_context)
 		REAL(PQsetErrorContextVisibility)(conn, client->context);
-	if (client->nonblocking)
-		REAL(PQsetnonblocking)(conn, 1);
+	REAL(PQsetnonblocking)(conn, client->nonblocking);
 }
 
 static void remove_client(const struct session *session, struct backend *backend)
@@ -351,8 +359,6 @@ static void remove_client(const struct session *session, struct backend *backend
 		REAL(PQsetErrorVerbosity)(backend->conn, PQERRORS_DEFAULT);
 	if (session->client.has_context)
 		REAL(PQsetErrorContextVisibility)(backend->conn, PQSHOW_CONTEXT_ERRORS);
-	if (session->client.nonblocking)
-		REAL(PQsetnonblocking)(backend->conn, 0);
 }
 
 static void begin_share(struct session *session)
@@ -379,24 +385,38 @@ static void own(struct session *session)
 	__atomic_store_n(&session->owner, process_id(), __ATOMIC_RELAXED);
 }
 
+static void lose_for(struct session *session, const char *what, const char *error)
+{
+	struct text message = {0};
+
+	text_add(&message, "pqleash: this connection %s%s", what, error);
+	session_lose(session, message.bytes ? message.bytes : "pqleash: out of memory\n");
+	text_free(&message);
+}
+
 /*
- * Put the session on a backend that it may have. On failure the backend is gone, the session lost.
+ * Put the session's state on a backend that it may have. On failure the backend is gone, and the
+ * session is lost: unless *breaks, how often the connection may still break under us, is not used
+ * up. That is no refusal, and nothing of the program's was under way.
  */
-static void session_attach(struct session *session, struct backend *backend)
+static bool restore(struct session *session, struct backend *backend, int *breaks)
 {
 	char *error = session->parked ? snapshot_restore(session->parked, backend) : NULL;
 
-	if (error) {
-		struct text message = {0};
+	if (!error)
+		return true;
+	bool broke = REAL(PQstatus)(backend->conn) != CONNECTION_OK;
+	pool_give_up(backend);
+	if (!broke || --*breaks < 0)
+		lose_for(session, "was moved, and ", error);
+	free(error);
+	return false;
+}
 
-		text_add(&message, "pqleash: this connection was moved, and %s", error);
-		pool_give_up(backend);
-		session_lose(session, message.bytes ? message.bytes : "pqleash: out of memory\n");
-		text_free(&message);
-		free(error);
-		return;
-	}
+static void session_attach(struct session *session, struct backend *backend)
+{
 	session->backend = backend;
+	session->away_until_ms = 0;
 	__atomic_store_n(&session->conn, backend->conn, __ATOMIC_SEQ_CST);
 	own(session);
 	session->dirty = false;
@@ -631,13 +651,71 @@ static int64_t patience_ends_ms(void)
 	return pool_count() > 1 ? process_clock_ms() + pool_timeout_ms() : INT64_MAX;
 }
 
-static void connect_now(struct session *session, bool may_wait)
+/* The server is away, since then at the latest: false when it has been for too long. */
+static bool may_come_back(struct session *session, int64_t since_ms)
+{
+	if (!session->away_until_ms)
+		session->away_until_ms = since_ms + pool_timeout_ms();
+	if (process_clock_ms() >= session->away_until_ms)
+		session->away_until_ms = 0;
+	return session->away_until_ms != 0;
+}
+
+/* There is no server to connect to just now; one that refuses is there. */
+static bool is_away(const struct backend *backend)
+{
+	return !backend->refused && backend_found_no_server(backend);
+}
+
+/*
+ * Open a connection for a session that is to be put back on one: its program need not know that the
+ * server is away for a while, nor that a connection broke while it was made. Where it may not wait,
+ * away_until_ms tells that there is still hope.
+ */
+static bool open_again(struct session *session, struct backend *backend, bool may_wait)
+{
+	int64_t began_ms = process_clock_ms();
+	int breaks = MOST_BREAKS;
+
+	for (int pause_ms = 1; !backend_open(backend, session->target, patience_ends_ms());
+	     pause_ms *= 2) {
+		if (!is_away(backend) || !may_come_back(session, began_ms) ||
+		    (--breaks < 0 && !may_wait))
+			return false;
+		backend_close(backend);
+		poll(NULL, 0, pause_ms < MOST_PAUSE_MS ? pause_ms : MOST_PAUSE_MS);
+	}
+	return true;
+}
+
+static void connect_now(struct session *session)
 {
 	struct backend *backend;
 
-	while ((backend = acquire(session, may_wait))) {
+	while ((backend = acquire(session, true))) {
 		if (backend->conn || backend_open(backend, session->target, patience_ends_ms())) {
 			session_attach(session, backend);
+			return;
+		}
+		if (!may_try_again(session, backend))
+			return;
+	}
+}
+
+static void attach_parked(struct session *session, bool may_wait)
+{
+	struct backend *backend;
+	int breaks = MOST_BREAKS;
+
+	while (session->state == SESSION_OPEN && (backend = acquire(session, may_wait))) {
+		if (backend->conn || open_again(session, backend, may_wait)) {
+			if (!restore(session, backend, &breaks))
+				continue;
+			session_attach(session, backend);
+			return;
+		}
+		if (session->away_until_ms && is_away(backend)) {
+			pool_give_up(backend);
 			return;
 		}
 		if (!may_try_again(session, backend))
@@ -651,18 +729,18 @@ static void connect_now(struct session *session, bool may_wait)
  */
 static void attach_again(struct session *session, bool may_wait)
 {
-	connect_now(session, may_wait);
+	attach_parked(session, may_wait);
 	if (session->state != SESSION_FAILED)
 		return;
-	struct text message = {0};
-	const char *error = session->error ? session->error : REAL(PQerrorMessage)(session->dead);
-	text_add(&message, "%s%s",
-	    session->error ? ""
-			   : "pqleash: this connection could not be "
-			     "attached again: ",
-	    error);
-	session_lose(session, message.bytes ? message.bytes : "pqleash: out of memory\n");
-	text_free(&message);
+	/* Not the failed connection: libpq waits for ever for one whose connect timed out. */
+	PGconn *failed = session->dead;
+	session->conn = session->dead = NULL;
+	session->away_until_ms = 0;
+	if (session->error)
+		session_lose(session, session->error);
+	else
+		lose_for(session, "could not be attached again: ", REAL(PQerrorMessage)(failed));
+	REAL(PQfinish)(failed);
 	session->never_connected = false;
 }
 
@@ -970,7 +1048,7 @@ void session_open(struct session *session, struct target *target)
 {
 	NO_CANCEL();
 	if (!open_later(session, target))
-		connect_now(session, true);
+		connect_now(session);
 	opened(session);
 }
 
@@ -1186,10 +1264,13 @@ static void leave_client(struct session *session)
 /* It stays after all. The message that libpq still has is not kept as well. */
 static void return_client(struct session *session)
 {
-	size_t left = strlen(REAL(PQerrorMessage)(session->conn));
 	size_t kept = session->error ? strlen(session->error) : 0;
 
 	session_apply_client(session, session->conn);
+	size_t left = strlen(REAL(PQerrorMessage)(session->conn));
+	/* Of a broken connection libpq says what the program is to know. */
+	if (REAL(PQstatus)(session->conn) != CONNECTION_OK)
+		kept = 0;
 	if (kept > left)
 		session->error[kept - left] = '\0';
 	else
@@ -1300,7 +1381,8 @@ static bool park(struct session *session)
 
 bool session_park(struct session *session)
 {
-	if (!is_quiescent(session))
+	/* What a server that has gone had to say is for the program to read. */
+	if (!is_quiescent(session) || backend_has_hung_up(session->backend))
 		return false;
 	bool parked = claim(session) && park(session);
 	if (!parked)
@@ -1342,6 +1424,7 @@ static void forget_state(struct session *session)
 	session->changed_login = false;
 	session->channels = 0;
 	session->has_events = false;
+	session->away_until_ms = 0;
 	pool_stop_awaiting(session);
 	session->retry = (struct retry){0};
 	command_free(session->kept);
@@ -1504,6 +1587,6 @@ void session_reset(struct session *session, bool start_only)
 	if (start_only)
 		start_first(session);
 	else
-		connect_now(session, true);
+		connect_now(session);
 	opened(session);
 }

@@ -101,6 +101,7 @@ struct session {
 	struct command *kept;               /* sent by the program, not yet to a backend */
 	uint64_t awaiting_since;
 	int64_t awaiting_until_ms;
+	int64_t away_until_ms; /* the server is away, and waited for until then; else 0 */
 	struct session *next_awaiting;
 	struct retry retry; /* refused by the server while we held nothing to share */
 

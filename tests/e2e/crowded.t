@@ -155,7 +155,7 @@ for my $case (@none) {
 				$program->tell("$how a $conninfo");
 				wait_until(sub { refusals_since($line, $words) > 1 }, 30, 'two refusals');
 				$last->end;
-				is($program->answer, 'OK IDLE', 'the program gets it');
+				is($program->hear, 'OK IDLE', 'the program gets it');
 				is($program->ask('exec a SELECT 1'), "PGRES_TUPLES_OK SELECT 1 \n  1", '... and it works');
 				$program->end;
 			});
@@ -206,7 +206,7 @@ subtest 'a session that was moved waits for a place' => sub {
 		$program->tell(q{exec a SELECT current_setting('my.own')});
 		wait_until(sub { refusals_since($line, 'too many connections for role') > 1 }, 30, 'two refusals');
 		$holder->end;
-		is($program->answer, "PGRES_TUPLES_OK SELECT 1 \n  a", 'it goes on as it was');
+		is($program->hear, "PGRES_TUPLES_OK SELECT 1 \n  a", 'it goes on as it was');
 	});
 };
 

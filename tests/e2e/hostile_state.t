@@ -195,6 +195,8 @@ is_unseen('a lock timeout, an idle timeout, no row security, replica mode', {},
 	sql('SET session_replication_role = replica'),
 	sql(q(SELECT name, setting FROM pg_settings WHERE source = 'session' ORDER BY name)), sql('PREPARE p AS SELECT count(*) FROM pg_class WHERE false'), sql('EXECUTE p'));
 
+is_unseen('the last error of a session that does not block', { errors => 1 }, 'nonblocking a 1', sql('SELECT * FROM nowhere'), 'error a', 'is_nonblocking a');
+
 # ---- Encodings ----
 
 my %encodings = (

@@ -202,7 +202,7 @@ subtest 'session mode, with no connection to the server' => sub {
 	ok(wait_until(sub { substr(log_of_pooler(), $since) =~ /pooler error: query_wait_timeout/ }, 30, 'a refusal'),
 		'another program is refused');
 	$holder->end;
-	is($program->answer, 'OK IDLE', '... and connects when there is room');
+	is($program->hear, 'OK IDLE', '... and connects when there is room');
 	is($program->ask('exec b SELECT 1'), "PGRES_TUPLES_OK SELECT 1 \n  1", '... and works');
 	$program->end;
 };

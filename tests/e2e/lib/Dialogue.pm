@@ -14,12 +14,12 @@ use IO::Handle;
 use POSIX ();
 use PqleashTest qw(build_dir);
 
-# A program with and one without the object; where a file is named, it gets what is said on stderr.
+# A program with and one without the object.
 sub leashed
 {
-	my ($class, $env, $stderr) = @_;
+	my ($class, $env) = @_;
 	my @preload = grep { length } $ENV{PQLEASH_TEST_PRELOAD} // '', build_dir() . '/libpqleash.so';
-	return $class->_start({ LD_PRELOAD => join(':', @preload), PQLEASH => 1, %$env }, $stderr);
+	return $class->_start({ LD_PRELOAD => join(':', @preload), PQLEASH => 1, %$env });
 }
 
 sub direct
@@ -34,23 +34,24 @@ sub ask
 {
 	my ($self, $command) = @_;
 	$self->tell($command);
-	return $self->answer;
+	return $self->hear;
 }
 
 # The same in two steps, for what has to happen while the program is at it.
 sub tell
 {
 	my ($self, $command) = @_;
+	$self->{told} = $command;
 	# The answer's end is seen by that of the next command, which needs no connection.
 	print { $self->{in} } "$command\nstatus $self\n";
-	$self->{told} = $command;
 	return;
 }
 
-sub answer
+sub hear
 {
 	my ($self) = @_;
-	my ($command, $answer) = ($self->{told}, '');
+	my $command = $self->{told};
+	my $answer = '';
 	local $SIG{ALRM} = sub { die "no answer to '$command', only '$answer'" };
 	alarm 60;
 	while (1) {
@@ -85,7 +86,7 @@ sub DESTROY
 
 sub _start
 {
-	my ($class, $env, $stderr) = @_;
+	my ($class, $env) = @_;
 	pipe my $read_command, my $in or die "pipe: $!";
 	pipe my $out, my $write_answer or die "pipe: $!";
 	my $pid = fork // die "fork: $!";
@@ -93,7 +94,7 @@ sub _start
 		close $in;
 		open STDIN, '<&', $read_command or POSIX::_exit(126);
 		open STDOUT, '>&', $write_answer or POSIX::_exit(126);
-		open STDERR, '>', $stderr // '/dev/null' or POSIX::_exit(126);
+		open STDERR, '>', '/dev/null' or POSIX::_exit(126);
 		for my $name (keys %$env) {
 			defined $env->{$name} ? $ENV{$name} = $env->{$name} : delete $ENV{$name};
 		}

@@ -128,6 +128,19 @@ static void do_send(struct named *session, char **words)
 	print_done(session, PQsendQuery(session->conn, words[1]));
 }
 
+static void do_single_row(struct named *session, char **words)
+{
+	(void)words;
+	printf("%d", PQsetSingleRowMode(session->conn));
+}
+
+/* One result of several. */
+static void do_result(struct named *session, char **words)
+{
+	(void)words;
+	print_result(session, PQgetResult(session->conn));
+}
+
 /* libpq repeats a COPY's result until the copying is over. */
 static int is_copy(const PGresult *result)
 {
@@ -207,6 +220,8 @@ const struct command statement_commands[] = {
     {"execute", do_execute, NULL, 3, 2},             /* NAME STATEMENT VALUE,VALUE... */
     {"describe", do_describe, NULL, 2, 0},           /* NAME STATEMENT */
     {"send", do_send, NULL, 2, 0},                   /* NAME SQL */
+    {"single_row", do_single_row, NULL, 1, 0},       /* NAME */
+    {"result", do_result, NULL, 1, 0},               /* NAME */
     {"results", do_results, NULL, 1, 0},             /* NAME */
     {"copy_in", do_copy_in, NULL, 2, 0},             /* NAME SQL, then lines up to "\." */
     {"put", do_put, NULL, 2, 0},                     /* NAME DATA */
