@@ -14,12 +14,12 @@ use IO::Handle;
 use POSIX ();
 use PqleashTest qw(build_dir);
 
-# A program with and one without the object.
+# A program with and one without the object; where a file is named, it gets what is said on stderr.
 sub leashed
 {
-	my ($class, $env) = @_;
+	my ($class, $env, $stderr) = @_;
 	my @preload = grep { length } $ENV{PQLEASH_TEST_PRELOAD} // '', build_dir() . '/libpqleash.so';
-	return $class->_start({ LD_PRELOAD => join(':', @preload), PQLEASH => 1, %$env });
+	return $class->_start({ LD_PRELOAD => join(':', @preload), PQLEASH => 1, %$env }, $stderr);
 }
 
 sub direct
@@ -41,17 +41,16 @@ sub ask
 sub tell
 {
 	my ($self, $command) = @_;
-	$self->{told} = $command;
 	# The answer's end is seen by that of the next command, which needs no connection.
 	print { $self->{in} } "$command\nstatus $self\n";
+	$self->{told} = $command;
 	return;
 }
 
 sub hear
 {
 	my ($self) = @_;
-	my $command = $self->{told};
-	my $answer = '';
+	my ($command, $answer) = ($self->{told}, '');
 	local $SIG{ALRM} = sub { die "no answer to '$command', only '$answer'" };
 	alarm 60;
 	while (1) {
@@ -86,7 +85,7 @@ sub DESTROY
 
 sub _start
 {
-	my ($class, $env) = @_;
+	my ($class, $env, $stderr) = @_;
 	pipe my $read_command, my $in or die "pipe: $!";
 	pipe my $out, my $write_answer or die "pipe: $!";
 	my $pid = fork // die "fork: $!";
@@ -94,7 +93,7 @@ sub _start
 		close $in;
 		open STDIN, '<&', $read_command or POSIX::_exit(126);
 		open STDOUT, '>&', $write_answer or POSIX::_exit(126);
-		open STDERR, '>', '/dev/null' or POSIX::_exit(126);
+		open STDERR, '>', $stderr // '/dev/null' or POSIX::_exit(126);
 		for my $name (keys %$env) {
 			defined $env->{$name} ? $ENV{$name} = $env->{$name} : delete $ENV{$name};
 		}
