@@ -45,6 +45,11 @@ PGresult *backend_query(struct backend *backend, const char *query)
 	return REAL(PQexec)(backend->conn, query);
 }
 
+bool backend_begins_copy(ExecStatusType status)
+{
+	return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
 /* libpq's own functions, which the first caller of PQsetNoticeReceiver expects as the old ones. */
 static void learn_defaults(PGconn *conn)
 {
@@ -56,6 +61,13 @@ static void learn_defaults(PGconn *conn)
 		defaults.receiver = REAL(PQsetNoticeReceiver)(conn, NULL, NULL);
 	}
 	pthread_mutex_unlock(&lock);
+}
+
+/* Whether it has the columns that were asked for: a server may answer anything. */
+static bool is_answer(const PGresult *result, int columns)
+{
+	return REAL(PQresultStatus)(result) == PGRES_TUPLES_OK &&
+	       REAL(PQnfields)(result) == columns;
 }
 
 /*
@@ -86,8 +98,8 @@ void backend_examine(struct backend *backend)
 	backend->examined = true;
 	PGresult *found = backend_query(backend, query);
 	/* Where the question cannot be asked, the safe answer is to reuse nothing. */
-	backend->never_reset = REAL(PQresultStatus)(found) != PGRES_TUPLES_OK;
-	for (int row = 0; row < REAL(PQntuples)(found); row++) {
+	backend->never_reset = !is_answer(found, 1);
+	for (int row = 0; !backend->never_reset && row < REAL(PQntuples)(found); row++) {
 		const char *source = REAL(PQgetvalue)(found, row, 0);
 
 		if (strcmp(source, "role") == 0)
@@ -313,9 +325,11 @@ static bool read_reset(struct backend *backend)
 	PGresult *result;
 
 	while ((result = REAL(PQgetResult)(backend->conn))) {
-		good &= REAL(PQresultStatus)(result) == PGRES_COMMAND_OK;
+		ExecStatusType status = REAL(PQresultStatus)(result);
+
+		good &= status == PGRES_COMMAND_OK;
 		REAL(PQclear)(result);
-		if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
+		if (backend_begins_copy(status) || REAL(PQstatus)(backend->conn) != CONNECTION_OK)
 			return false;
 	}
 	forget_notifies(backend);
@@ -341,7 +355,7 @@ static bool find_stains(struct backend *backend)
 	char *text = text_take(&query);
 	PGresult *found = text ? backend_query(backend, text) : NULL;
 	free(text);
-	bool good = REAL(PQresultStatus)(found) == PGRES_TUPLES_OK;
+	bool good = is_answer(found, (int)count) && REAL(PQntuples)(found) == 1;
 	for (size_t i = 0; good && i < count; i++)
 		if (!REAL(PQgetisnull)(found, 0, (int)i) && !REAL(PQgetvalue)(found, 0, (int)i)[0])
 			backend->stains[backend->stain_count++] = custom_name(i);

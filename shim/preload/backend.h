@@ -114,6 +114,9 @@ struct backend_defaults {
 };
 const struct backend_defaults *backend_defaults(void);
 
+/* A result after which PQgetResult would give another like it for ever, until somebody copies. */
+bool backend_begins_copy(ExecStatusType status);
+
 /* Keep the program's notice functions away while we talk to the server. */
 void backend_hush(struct backend *backend);
 

@@ -118,7 +118,7 @@ struct session *session_slot(void)
 	uint64_t life = slot->life + 1;
 	if (slot->dead)
 		REAL(PQfinish)(slot->dead);
-	free(slot->shown);
+	text_wipe(slot->shown);
 	free(slot->statuses);
 	*slot = (struct session){.life = life, .descriptor = -1};
 	return slot;
@@ -215,11 +215,22 @@ void session_suite_ended(const char *suite)
 
 /* ---- What the program sees of failures ---- */
 
+/* libpq's words, where there is no memory for others. */
+char session_no_memory[] = "out of memory\n";
+
 void session_set_error(struct session *session, char *message)
 {
-	free(session->error);
+	if (session->error != session_no_memory)
+		text_wipe(session->error);
 	session->error = message;
 	session->ready = session->backend && !message;
+}
+
+void session_copy_error(struct session *session, const char *message)
+{
+	char *copy = strdup(message);
+
+	session_set_error(session, copy ? copy : session_no_memory);
 }
 
 /*
@@ -245,7 +256,7 @@ static void play_dead(struct session *session, enum session_state state)
 void session_fail(struct session *session, PGconn *conn, char *error)
 {
 	session->dead = conn;
-	session_set_error(session, error);
+	session_set_error(session, conn || error ? error : session_no_memory);
 	session->never_connected = true;
 	play_dead(session, SESSION_FAILED);
 	trace_failed(session);
@@ -253,7 +264,7 @@ void session_fail(struct session *session, PGconn *conn, char *error)
 
 static void take_away(struct session *session, const char *message)
 {
-	session_set_error(session, strdup(message));
+	session_copy_error(session, message);
 	play_dead(session, SESSION_LOST);
 	/* The message has the prefix that the line gets. */
 	message += strncmp(message, "pqleash: ", 9) == 0 ? 9 : 0;
@@ -326,14 +337,15 @@ static void adopt_connection(struct session *session)
  */
 static void session_attach(struct session *session, struct backend *backend)
 {
-	char *error = session->parked ? snapshot_restore(session->parked, backend) : NULL;
+	char *error = NULL;
 
-	if (error) {
+	if (session->parked && !snapshot_restore(session->parked, backend, &error)) {
 		struct text message = {0};
 
-		text_add(&message, "pqleash: this connection was moved, and %s", error);
+		if (error)
+			text_add(&message, "pqleash: this connection was moved, and %s", error);
 		pool_give_up(backend);
-		session_lose(session, message.bytes ? message.bytes : "pqleash: out of memory\n");
+		session_lose(session, message.bytes ? message.bytes : session_no_memory);
 		text_free(&message);
 		free(error);
 		return;
@@ -361,7 +373,7 @@ char *session_error(const struct session *session)
 	if (!kept[0] && !added[0])
 		return NULL;
 	text_add(&message, "%s%s", kept, added);
-	return text_take(&message);
+	return message.bytes ? text_take(&message) : session_no_memory;
 }
 
 /*
@@ -425,8 +437,8 @@ static char *pool_error(const char *error)
 {
 	struct text message = {0};
 
-	say("%s", error ? error : "out of memory");
-	text_add(&message, "pqleash: %s\n", error ? error : "out of memory");
+	say("%s", error);
+	text_add(&message, "pqleash: %s\n", error);
 	return text_take(&message);
 }
 
@@ -444,12 +456,15 @@ static struct backend *acquire(struct session *session, bool may_wait)
 	char *error = NULL;
 	struct backend *backend = pool_acquire(session, may_wait, &error);
 
-	if (backend || error)
+	bool starved = !backend && !error && may_wait;
+
+	if (backend || error || starved)
 		pool_stop_awaiting(session);
 	if (error) {
 		tell_exhausted(session);
 		session_fail(session, NULL, pool_error(error));
-	}
+	} else if (starved)
+		session_fail(session, NULL, session_no_memory);
 	free(error);
 	return backend;
 }
@@ -500,12 +515,13 @@ static void attach_again(struct session *session, bool may_wait)
 		return;
 	struct text message = {0};
 	const char *error = session->error ? session->error : REAL(PQerrorMessage)(session->dead);
+
 	text_add(&message, "%s%s",
 	    session->error ? ""
 			   : "pqleash: this connection could not be "
 			     "attached again: ",
 	    error);
-	session_lose(session, message.bytes ? message.bytes : "pqleash: out of memory\n");
+	session_lose(session, message.bytes ? message.bytes : session_no_memory);
 	text_free(&message);
 	session->never_connected = false;
 }
@@ -659,7 +675,7 @@ void session_prepare(struct session *session, enum call_kind kind)
 		revive(session);
 	if (session->state == SESSION_STARTING && !session->conn &&
 	    (kind == CALL_USE || kind == CALL_EXECUTE || kind == CALL_SEND))
-		session_set_error(session, strdup("no connection to the server\n"));
+		session_copy_error(session, "no connection to the server\n");
 	if (kind == CALL_STATE || session->state != SESSION_OPEN)
 		return;
 	if (kind == CALL_POLL && !session->kept)
@@ -695,7 +711,7 @@ int session_postpone(struct session *session, const struct command *command)
 	else if (!(session->kept = command_copy(command)))
 		error = "out of memory\n";
 	if (error) {
-		session_set_error(session, strdup(error));
+		session_copy_error(session, error);
 		return 0;
 	}
 	session->rows_at_a_time = 0;
@@ -918,6 +934,8 @@ static const char *find_pin(const struct session *session)
 {
 	if (session->pinned_for_good)
 		return session->pinned_for_good;
+	if (!session->identity)
+		return "could not be remembered: there was no memory";
 	if (session->backend->tracing)
 		return "is being traced";
 	if (session->target->replication)
@@ -960,7 +978,7 @@ static void return_client(struct session *session)
 	size_t kept = session->error ? strlen(session->error) : 0;
 
 	session_apply_client(session, session->conn);
-	if (kept > left)
+	if (kept > left && session->error != session_no_memory)
 		session->error[kept - left] = '\0';
 	else
 		session_set_error(session, NULL);
