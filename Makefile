@@ -1,5 +1,6 @@
 # pqleash: builds the preloaded object and its launcher, and runs everything that checks them.
 #   make | make check | make demo | make bench | make soak SECONDS= SEED= | make lint
+#   make fuzz SECONDS=60    every target of tests/fuzz for its share of the time; what it crashes on is in build/
 #   make install PREFIX= DESTDIR= | make clean
 #   make SANITIZE=address,undefined    the same with sanitizers (say BUILD=... to keep both)
 
@@ -9,6 +10,7 @@ DESTDIR ?=
 SANITIZE ?=
 CC ?= cc
 CFLAGS ?= -O2 -g
+SECONDS ?= 60
 
 WARNINGS = -Wall -Wextra -Wshadow -Wmissing-prototypes
 LIBPQ_INCLUDE = $(shell pg_config --includedir 2>/dev/null)
@@ -32,7 +34,8 @@ SUBJECTS = $(patsubst tests/subjects/%.c,$(BUILD)/tests/subjects/%,$(wildcard te
 	$(BUILD)/tests/subjects/sanitized/address $(BUILD)/tests/subjects/sanitized/thread
 PROVE = BUILD=$(BUILD) prove --timer
 
-.PHONY: all subjects unit-tests check check-unit check-e2e check-sanitize check-thread check-valgrind soak demo bench lint install clean setup FORCE
+.PHONY: all subjects unit-tests check check-unit check-e2e check-sanitize check-thread check-valgrind soak fuzz fuzz-targets demo bench \
+	lint install clean setup FORCE
 all: $(BUILD)/libpqleash.so $(BUILD)/pqleash
 
 # What was built with other flags is built again.
@@ -54,7 +57,7 @@ $(BUILD)/libpqleash.so: $(OBJECTS)
 $(BUILD)/command/html_report.o: shim/command/html_page.html
 $(BUILD)/command/%.o: shim/command/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(COMMON) -Iinclude -MMD -MP -c -o $@ $<
+	$(CC) $(COMMON) -Iinclude $(if $(TABLES),-Ishim/command $(TABLES)) -MMD -MP -c -o $@ $<
 
 $(BUILD)/pqleash: $(COMMAND_OBJECTS)
 	$(CC) $(COMMON) -o $@ $(COMMAND_OBJECTS) $(COMMAND_LIBRARIES)
@@ -98,7 +101,7 @@ $(BUILD)/tests/subjects/sanitized/%: tests/subjects/sanitized/leaks.c $(BUILD)/f
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fsanitize=%,$(COMMON)) -fsanitize=$* -isystem $(LIBPQ_INCLUDE) -pthread -o $@ $< -L$(LIBPQ_LIBDIR) -lpq
 
-$(BUILD)/tests/subjects/lib%.so: tests/subjects/preloads/%.c $(BUILD)/flags
+$(BUILD)/tests/subjects/lib%.so: tests/subjects/preloads/%.c tests/subjects/preloads/code_of.h $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(OBJECT_FLAGS) -shared -o $@ $<
 
@@ -116,6 +119,19 @@ $(BUILD)/tests/unit/command_%: tests/unit/command_%.c $(COMMAND_OBJECTS) $(BUILD
 $(BUILD)/tests/unit/%: tests/unit/%.c $(OBJECTS) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) -Iinclude -Ishim/preload -isystem $(LIBPQ_INCLUDE) -MMD -MP -pthread -o $@ $< $(OBJECTS) -L$(LIBPQ_LIBDIR) -lpq -lcmocka
+
+# Fuzz targets: of the preloaded object, and of the command, whose memory is forgotten after each input.
+FUZZ_COMMAND = trace baseline
+FUZZ_TARGETS = $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(filter-out %/forgetful.c,$(wildcard tests/fuzz/*.c)))
+FUZZER = $(COMMON) -fsanitize=fuzzer -Iinclude
+
+$(addprefix $(BUILD)/tests/fuzz/,$(FUZZ_COMMAND)): $(BUILD)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/forgetful.c tests/fuzz/forgetful.h $(COMMAND_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(FUZZER) -Ishim/command -o $@ $(filter %.c,$^) $(filter-out %/pqleash.o %/intern.o %/symbols.o,$(COMMAND_OBJECTS)) $(COMMAND_LIBRARIES)
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(FUZZER) -Ishim/preload -isystem $(LIBPQ_INCLUDE) -pthread -o $@ $< $(OBJECTS) -L$(LIBPQ_LIBDIR) -lpq
 
 -include $(wildcard $(BUILD)/preload/*.d $(BUILD)/command/*.d $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d)
 
@@ -138,7 +154,7 @@ check-e2e: all subjects
 # The tests that drive the object hardest, with every memory error fatal. Leaks are valgrind's business: here
 # they would be those of psql and perl; and the command keeps what it reads to its end.
 KEEPING_TESTS = $(filter %/command_symbols_test,$(UNIT_TESTS))
-SANITIZED = $(addprefix tests/e2e/,legacy.t state.t hostile_state.t reclaim.t finish.t targets.t exits.t \
+SANITIZED = $(addprefix tests/e2e/,legacy.t state.t hostile_state.t hostile_server.t reclaim.t finish.t targets.t exits.t \
 	transparent.t event_loop.t cancel.t report.t gate.t trace.t fork.t server_faults.t faults.t)
 check-sanitize:
 	+$(MAKE) BUILD=$(BUILD)/sanitize SANITIZE=address,undefined CFLAGS='-O1 -g' all subjects unit-tests
@@ -155,7 +171,7 @@ check-thread:
 		TSAN_OPTIONS=halt_on_error=1 prove --timer tests/e2e/threads.t tests/e2e/cancel.t
 
 VALGRIND = valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9
-GRIND = legacy 'event_loop epoll 10 5' 'threads 6 12 100' $(addprefix corpus/,async_many events notify cancel \
+GRIND = legacy starved 'event_loop epoll 10 5' 'threads 6 12 100' $(addprefix corpus/,async_many events notify cancel \
 	connect_start reset_start pipelines_at_once error_messages copy_in large_objects)
 check-valgrind: all subjects
 	scripts/cluster --max-connections 50 -- env PQLEASH=1 PQLEASH_LIMIT=2 LD_PRELOAD=$$PWD/$(BUILD)/libpqleash.so sh -ec \
@@ -167,6 +183,13 @@ SEED ?=
 soak: setup
 	+$(MAKE) all subjects
 	BUILD=$(BUILD) scripts/soak $(SECONDS) $(SEED)
+# Tables of uthash are memory like any other that a report keeps until it ends.
+fuzz-targets: $(FUZZ_TARGETS)
+FUZZ_FLAGS = -O1 -g -fno-sanitize-recover=all
+fuzz:
+	+$(MAKE) BUILD=$(BUILD)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS='$(FUZZ_FLAGS)' \
+		TABLES="-include intern.h '-Duthash_malloc(size)=keep(size)' '-Duthash_free(table,size)=((void)0)'" fuzz-targets
+	scripts/cluster --max-connections 20 -- scripts/fuzz --seconds $(SECONDS) $(BUILD)/fuzz
 
 demo: setup
 	+$(MAKE) all $(BUILD)/tests/subjects/legacy

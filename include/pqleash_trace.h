@@ -19,6 +19,10 @@
 #ifndef PQLEASH_TRACE_H
 #define PQLEASH_TRACE_H
 
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
 #define PQLEASH_TRACE_VERSION 1
 #define PQLEASH_TRACE_SUFFIX ".jsonl"
 
@@ -76,5 +80,22 @@
 /* clang-format on */
 
 enum trace_event { PQLEASH_TRACE_EVENTS(PQLEASH_TRACE_ID) TRACE_EVENTS };
+
+/*
+ * The folder's path without what would lead through a symbolic link at its end after all: a slash,
+ * or a slash and a dot. False when there is no room for it. Whoever may write to a folder above it
+ * is trusted.
+ */
+static inline bool pqleash_trace_folder(const char *wanted, char *path, size_t size)
+{
+	int length = snprintf(path, size, "%s", wanted);
+
+	if (length < 0 || (size_t)length >= size)
+		return false;
+	while (length > 1 &&
+	       (path[length - 1] == '/' || (path[length - 1] == '.' && path[length - 2] == '/')))
+		path[--length] = '\0';
+	return true;
+}
 
 #endif

@@ -357,6 +357,7 @@ static void take_told(const struct reading *reading, struct run *run)
 
 void findings_make(struct reading *reading, struct run *run)
 {
+	groups = NULL;
 	stacks_name(reading);
 	tell_unended(reading);
 	run->process_count = reading->process_count;

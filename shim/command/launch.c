@@ -4,10 +4,12 @@
  */
 #include "launch.h"
 #include "complain.h"
+#include "pqleash_trace.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +35,8 @@ static void make_temporary(struct trace_folder *folder)
 void trace_folder_make(struct trace_folder *folder)
 {
 	const char *wanted = getenv("PQLEASH_TRACE");
+	char path[PATH_MAX];
+	struct stat found;
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -42,6 +46,10 @@ void trace_folder_make(struct trace_folder *folder)
 		make_temporary(folder);
 	else if ((mkdir(wanted, 0700) != 0 && errno != EEXIST) || !realpath(wanted, folder->path))
 		refuse("cannot make the folder \"%s\": %s", show(wanted).text, strerror(errno));
+	/* The object refuses one, and would not see it any more. */
+	else if (!pqleash_trace_folder(wanted, path, sizeof path) || lstat(path, &found) != 0 ||
+		 S_ISLNK(found.st_mode))
+		refuse("no trace: \"%s\" is a symbolic link", show(wanted).text);
 	/* Programs change their folder. */
 	if (setenv("PQLEASH_TRACE", folder->path, 1) != 0)
 		refuse("no memory for PQLEASH_TRACE");

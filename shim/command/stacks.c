@@ -164,6 +164,7 @@ static void find_suite(struct raw_stack *raw)
 
 void stacks_name(struct reading *reading)
 {
+	sites = NULL;
 	for (size_t i = 0; i < reading->stack_count; i++)
 		name_stack(reading->stacks[i]);
 	for (size_t i = 0; i < reading->stack_count; i++)

@@ -130,6 +130,13 @@ static void learn_defaults(PGconn *conn)
 	lock_release(LOCK_DEFAULTS);
 }
 
+/* Whether it has the columns that were asked for: a server may answer anything. */
+static bool is_answer(const PGresult *result, int columns)
+{
+	return REAL(PQresultStatus)(result) == PGRES_TUPLES_OK &&
+	       REAL(PQnfields)(result) == columns;
+}
+
 /*
  * What has to be asked once of every connection: whether its role has a default role (DISCARD ALL
  * does not give that back), and which custom settings the database's functions may set behind our
@@ -599,7 +606,7 @@ static bool see_after_reset(struct backend *backend)
 	char *text = text_take(&query);
 	PGresult *found = text ? backend_query(backend, text) : NULL;
 	free(text);
-	bool good = REAL(PQresultStatus)(found) == PGRES_TUPLES_OK;
+	bool good = is_answer(found, FIRST_CUSTOM + (int)count) && REAL(PQntuples)(found) == 1;
 	if (good)
 		note_process(backend, found);
 	for (size_t i = 0; good && i < count; i++) {

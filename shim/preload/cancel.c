@@ -20,6 +20,8 @@ void cancel_renew(struct session *session)
 	if (!conn || !__atomic_load_n(&session->wants_cancel, __ATOMIC_SEQ_CST))
 		return;
 	PGcancel *fresh = REAL(PQgetCancel)(conn), *none = NULL;
+	__atomic_store_n(
+	    &session->cancel_starved, !fresh && REAL(PQsocket)(conn) >= 0, __ATOMIC_SEQ_CST);
 	if (fresh && !__atomic_compare_exchange_n(
 			 &session->cancel, &none, fresh, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		REAL(PQfreeCancel)(fresh);
@@ -33,6 +35,7 @@ static void forget_once(struct session *session)
 {
 	PGcancel *cancel = __atomic_exchange_n(&session->cancel, NULL, __ATOMIC_SEQ_CST);
 
+	__atomic_store_n(&session->cancel_starved, false, __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(&session->visitors, __ATOMIC_SEQ_CST) > 0)
 		sched_yield();
 	if (cancel)
@@ -56,6 +59,11 @@ static void show_as(struct session *slot, PGcancel *real)
 		memcpy(slot->cancel_image, real, size < CANCEL_IMAGE ? size : CANCEL_IMAGE);
 }
 
+static bool is_starved(const struct session *session)
+{
+	return __atomic_load_n(&session->cancel_starved, __ATOMIC_SEQ_CST);
+}
+
 PGcancel *wrap_PQgetCancel(PGconn *conn)
 {
 	RESOLVE();
@@ -70,8 +78,13 @@ PGcancel *wrap_PQgetCancel(PGconn *conn)
 	slot->state = SESSION_CANCEL;
 	slot->cancel_of = session;
 	slot->life = session->life;
-	if (!__atomic_exchange_n(&session->wants_cancel, true, __ATOMIC_SEQ_CST))
+	if (!__atomic_exchange_n(&session->wants_cancel, true, __ATOMIC_SEQ_CST) ||
+	    is_starved(session))
 		cancel_renew(session);
+	if (is_starved(session)) {
+		session_slot_free(slot);
+		return NULL;
+	}
 	show_as(slot, __atomic_load_n(&session->cancel, __ATOMIC_SEQ_CST));
 	return (PGcancel *)slot;
 }
@@ -103,6 +116,11 @@ static int cancel_now(struct session *session, char *errbuf, int errbufsize)
 	}
 	if (real)
 		done = REAL(PQcancel)(real, errbuf, errbufsize);
+	else if (is_starved(session)) {
+		done = 0;
+		if (errbufsize > 0)
+			strncat(errbuf, session_no_memory, (size_t)errbufsize - 1);
+	}
 	__atomic_sub_fetch(&session->visitors, 1, __ATOMIC_SEQ_CST);
 	return done;
 }

@@ -370,30 +370,33 @@ static void forget_registration(struct session *session, int epoll)
 	free(found);
 }
 
-static void add_registration(struct session *session, int epoll, const struct epoll_event *event)
+static bool add_registration(struct session *session, int epoll, const struct epoll_event *event)
 {
 	struct registration *registration = malloc(sizeof *registration);
 
 	if (!registration)
-		return;
+		return false;
 	*registration = (struct registration){
 	    .next = session->registrations, .epoll = epoll, .owner = process_id(), .event = *event};
 	session->registrations = registration;
+	return true;
 }
 
-void descriptor_registered(
+bool descriptor_registered(
     int epoll, int operation, int descriptor, const struct epoll_event *event)
 {
 	struct session **owner = owner_of(descriptor);
+	bool good = true;
 
 	if (!owner || !__atomic_load_n(owner, __ATOMIC_RELAXED))
-		return;
+		return true;
 	lock_take(LOCK_DESCRIPTORS);
 	struct session *session = *owner;
 	if (session && is_ours(session)) {
 		forget_registration(session, epoll);
 		if (operation != EPOLL_CTL_DEL && event)
-			add_registration(session, epoll, event);
+			good = add_registration(session, epoll, event);
 	}
 	lock_release(LOCK_DESCRIPTORS);
+	return good;
 }

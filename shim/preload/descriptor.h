@@ -35,8 +35,9 @@ void descriptor_end(struct session *session);
 
 /*
  * The program has changed what an epoll instance knows of a descriptor, which may be one of ours.
+ * False when there is no memory to remember it: it would stay behind when the session moves.
  */
-void descriptor_registered(
+bool descriptor_registered(
     int epoll, int operation, int descriptor, const struct epoll_event *event);
 
 #endif

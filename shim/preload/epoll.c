@@ -7,6 +7,8 @@
 #include "dlsym.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 
 typedef int epoll_ctl_function(int epoll, int operation, int descriptor, struct epoll_event *event);
@@ -28,7 +30,9 @@ __attribute__((visibility("default"))) int epoll_ctl(
 {
 	int outcome = epoll_ctl_behind(epoll, operation, descriptor, event);
 
-	if (outcome == 0)
-		descriptor_registered(epoll, operation, descriptor, event);
-	return outcome;
+	if (outcome != 0 || descriptor_registered(epoll, operation, descriptor, event))
+		return outcome;
+	epoll_ctl_behind(epoll, EPOLL_CTL_DEL, descriptor, NULL);
+	errno = ENOMEM;
+	return -1;
 }

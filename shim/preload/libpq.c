@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 struct libpq_functions libpq_real;
@@ -76,7 +77,7 @@ static void publish(struct libpq_functions *functions)
 
 	if (!__atomic_compare_exchange_n(
 		&published, &none, functions, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-		free(functions);
+		munmap(functions, sizeof *functions);
 		return;
 	}
 	libpq_real = *functions;
@@ -131,8 +132,10 @@ static bool resolve_from(void *handle)
 	if (!connect)
 		return false;
 	keep_loaded(connect);
-	struct libpq_functions *functions = malloc(sizeof *functions);
-	if (!functions) {
+	/* Not malloc: the first call would end a program that runs out of memory just then. */
+	struct libpq_functions *functions = mmap(
+	    NULL, sizeof *functions, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (functions == MAP_FAILED) {
 		say("no memory for the table of libpq's functions; the program cannot go on");
 		_exit(127);
 	}

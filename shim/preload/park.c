@@ -6,11 +6,13 @@
  * and the role is that of the login, which may see every setting.
  */
 #include "park.h"
+#include "pqleash_settings_check.h"
 #include "say.h"
 #include "settings.h"
 #include "statement.h"
 #include "text.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +32,13 @@ enum login_column {
 	SESSION_AUTHORIZATION,
 	TRANSACTION_TIMEOUT,
 	CLIENT_ENCODING,
-	PROCESS
+	PROCESS,
+	LOGIN_COLUMNS
 };
-enum row_column { KIND, NAME, VALUE, TYPES };
+enum row_column { KIND, NAME, VALUE, TYPES, ROW_COLUMNS };
+
+/* Of a prepared statement, as the protocol has it. */
+#define MOST_PARAMETERS 65535
 
 /*
  * One message, hence one transaction. The isolation level keeps a session whose default is
@@ -93,6 +99,15 @@ static const char old_defaults_query[] =
     "OR name OPERATOR(pg_catalog.=) ANY (SELECT pg_catalog.split_part(c, '=', 1) "
     "FROM pg_catalog.pg_db_role_setting d, pg_catalog.unnest(d.setconfig) AS c))";
 
+/* The error where there is no memory to tell one. Not to be freed: see free_error. */
+static char no_memory[] = "";
+
+static void free_error(char *error)
+{
+	if (error != no_memory)
+		free(error);
+}
+
 static const char *cell(const PGresult *result, int row, int column)
 {
 	return REAL(PQgetvalue)(result, row, column);
@@ -124,6 +139,72 @@ static char *capture_query(const struct backend *backend)
 	return NULL;
 }
 
+/*
+ * Type oids as PostgreSQL prints an array of them: {23,25}. Returns how many, -1 where it is
+ * something else.
+ *   types  room for half as many as the array has bytes, or NULL
+ */
+static int read_types(const char *array, Oid *types)
+{
+	int count = 0;
+
+	if (strcmp(array, "{}") == 0)
+		return 0;
+	while (*array == (count ? ',' : '{')) {
+		long oid;
+
+		array++;
+		if (!setting_digits(&array, UINT32_MAX, &oid) || count == MOST_PARAMETERS)
+			return -1;
+		if (types)
+			types[count] = (Oid)oid;
+		count++;
+	}
+	return count && strcmp(array, "}") == 0 ? count : -1;
+}
+
+static bool is_null(const PGresult *result, int row, int column)
+{
+	return REAL(PQgetisnull)(result, row, column);
+}
+
+static bool is_known_kind(const PGresult *rows, int row)
+{
+	static const char *const kinds[] = {
+	    "setting", "default", "custom", "prepared", "PREPARE", "pinned"};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (is_kind(rows, row, kinds[i]))
+			return true;
+	return false;
+}
+
+static bool is_row_well_formed(const PGresult *rows, int row)
+{
+	bool prepared = is_kind(rows, row, "prepared") || is_kind(rows, row, "PREPARE");
+
+	return is_known_kind(rows, row) && !is_null(rows, row, NAME) &&
+	       (!is_null(rows, row, VALUE) || is_kind(rows, row, "pinned")) &&
+	       (!prepared || read_types(cell(rows, row, TYPES), NULL) >= 0);
+}
+
+/* A server may answer anything: what does not look like an answer to our question is none. */
+static bool is_well_formed(const struct snapshot *snapshot)
+{
+	const PGresult *login = snapshot->login, *rows = snapshot->rows;
+
+	if (REAL(PQntuples)(login) != 1 || REAL(PQnfields)(login) < LOGIN_COLUMNS ||
+	    REAL(PQnfields)(rows) != ROW_COLUMNS)
+		return false;
+	for (int column = 0; column < LOGIN_COLUMNS; column++)
+		if (column != TRANSACTION_TIMEOUT && is_null(login, 0, column))
+			return false;
+	for (int row = 0; row < REAL(PQntuples)(rows); row++)
+		if (!is_row_well_formed(rows, row))
+			return false;
+	return true;
+}
+
 static bool is_cancelled(const PGresult *result)
 {
 	const char *state = REAL(PQresultErrorField)(result, PG_DIAG_SQLSTATE);
@@ -145,18 +226,19 @@ static bool ask(
 		return false;
 	while ((result = backend_next_result(backend))) {
 		PGresult **place = snapshot->login ? &snapshot->rows : &snapshot->login;
+		ExecStatusType status = REAL(PQresultStatus)(result);
 
-		if (REAL(PQresultStatus)(result) == PGRES_TUPLES_OK && !*place)
+		if (status == PGRES_TUPLES_OK && !*place)
 			*place = result;
 		else {
 			*timed_out |= is_cancelled(result);
-			good &= REAL(PQresultStatus)(result) == PGRES_COMMAND_OK;
+			good &= status == PGRES_COMMAND_OK;
 			REAL(PQclear)(result);
 		}
 		if (REAL(PQstatus)(backend->conn) != CONNECTION_OK)
 			return false;
 	}
-	return good && snapshot->rows;
+	return good && snapshot->rows && is_well_formed(snapshot);
 }
 
 /*
@@ -323,30 +405,41 @@ static void assign(struct assignments *assignments, const char *name, const char
 	assignments->values[assignments->count++] = value;
 }
 
-/* The failure of a result, for a message; NULL when it did not fail. Clears the result. */
+/*
+ * The failure of a result, for a message; NULL when it did not fail. Clears the result. Without one
+ * libpq had no memory, or no connection.
+ */
 static char *failure(const struct backend *backend, PGresult *result, const char *what)
 {
 	ExecStatusType status = REAL(PQresultStatus)(result);
 	struct text message = {0};
 
-	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
-		text_add(&message, "%s could not be put back: %s", what,
-		    result ? REAL(PQresultErrorMessage)(result)
-			   : REAL(PQerrorMessage)(backend->conn));
+	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+		REAL(PQclear)(result);
+		return NULL;
+	}
+	const char *why =
+	    result ? REAL(PQresultErrorMessage)(result) : REAL(PQerrorMessage)(backend->conn);
+	if (why[0])
+		text_add(&message, "%s could not be put back: %s", what, why);
 	REAL(PQclear)(result);
-	return text_take(&message);
+	char *error = text_take(&message);
+	return error ? error : no_memory;
 }
 
 static char *run_assignments(struct assignments *assignments, struct backend *backend)
 {
-	char *error = NULL, *query = text_take(&assignments->query);
+	char *query = text_take(&assignments->query);
 
-	if (assignments->count > 0)
-		error = failure(backend,
-		    backend_answer(backend,
-			query && REAL(PQsendQueryParams)(backend->conn, query, assignments->count,
-				     NULL, assignments->values, NULL, NULL, 0)),
-		    "its settings");
+	if (assignments->count == 0)
+		return NULL;
+	if (!query)
+		return no_memory;
+	char *error = failure(backend,
+	    backend_answer(
+		backend, REAL(PQsendQueryParams)(backend->conn, query, assignments->count, NULL,
+			     assignments->values, NULL, NULL, 0)),
+	    "its settings");
 	free(query);
 	return error;
 }
@@ -367,7 +460,7 @@ static char *restore_settings(const struct snapshot *snapshot, struct backend *b
 	struct assignments list = {.values = malloc(((size_t)rows + 2) * 2 * sizeof(char *))};
 
 	if (!list.values)
-		return strdup("there is no memory to put its settings back");
+		return no_memory;
 	for (int row = 0; row < rows; row++) {
 		if (is_kind(snapshot->rows, row, "custom") ||
 		    (is_kind(snapshot->rows, row, "setting") && !comes_last(snapshot, row)))
@@ -390,7 +483,7 @@ static char *restore_last(const struct snapshot *snapshot, struct backend *backe
 	struct assignments list = {.values = malloc((size_t)rows * 2 * sizeof(char *) + 1)};
 
 	if (!list.values)
-		return strdup("there is no memory to put its settings back");
+		return no_memory;
 	for (int row = 0; row < rows; row++) {
 		const char *name = cell(snapshot->rows, row, NAME);
 
@@ -411,15 +504,16 @@ static bool has_encoding(const struct backend *backend, const char *encoding)
 	return now && strcmp(now, encoding) == 0;
 }
 
+/* Not PQsetClientEncoding, which quotes nothing. */
 static char *set_encoding(struct backend *backend, const char *encoding)
 {
+	static const char query[] = "SELECT pg_catalog.set_config('client_encoding', $1, false)";
+
 	if (!encoding || has_encoding(backend, encoding))
 		return NULL;
 	return failure(backend,
-	    backend_answer(
-		backend, REAL(PQsendQueryParams)(backend->conn,
-			     "SELECT pg_catalog.set_config('client_encoding', $1, false)", 1, NULL,
-			     &encoding, NULL, NULL, 0)),
+	    backend_answer(backend,
+		REAL(PQsendQueryParams)(backend->conn, query, 1, NULL, &encoding, NULL, NULL, 0)),
 	    "its client_encoding");
 }
 
@@ -444,17 +538,6 @@ static char *restore_encoding(const struct snapshot *snapshot, struct backend *b
 	return NULL;
 }
 
-/* Type oids as PostgreSQL prints an array of them: {23,25}. Returns how many. */
-static int read_types(const char *array, Oid *types)
-{
-	int count = 0;
-
-	for (const char *byte = array; *byte; byte++)
-		if ((byte[0] == '{' || byte[0] == ',') && byte[1] != '}')
-			types[count++] = (Oid)strtoul(byte + 1, NULL, 10);
-	return count;
-}
-
 static int send_prepare(const struct snapshot *snapshot, int row, PGconn *conn)
 {
 	const char *statement = cell(snapshot->rows, row, VALUE);
@@ -469,6 +552,12 @@ static int send_prepare(const struct snapshot *snapshot, int row, PGconn *conn)
 	    conn, cell(snapshot->rows, row, NAME), statement, read_types(array, types), types);
 	free(types);
 	return sent;
+}
+
+/* The server, in its own words; not libpq for want of memory or of a connection. */
+static bool server_refused(const PGresult *result)
+{
+	return REAL(PQresultErrorField)(result, PG_DIAG_SQLSTATE) != NULL;
 }
 
 /*
@@ -520,17 +609,17 @@ static bool send_all_steps(const struct snapshot *snapshot, PGconn *conn)
 static char *end_step(const struct snapshot *snapshot, int row, struct backend *backend)
 {
 	PGresult *next, *result = backend_next_result(backend);
-	bool answered = result != NULL;
 	const char *name = row >= 0 && row < REAL(PQntuples)(snapshot->rows)
 			       ? cell(snapshot->rows, row, NAME)
 			       : NULL;
 
-	while (answered && (next = backend_next_result(backend)))
+	while (result && (next = backend_next_result(backend)))
 		REAL(PQclear)(next);
+	bool refused = server_refused(result);
 	char *error = failure(backend, result, "a prepared statement");
-	if (error && answered && name && REAL(PQstatus)(backend->conn) == CONNECTION_OK) {
+	if (error && refused && name && REAL(PQstatus)(backend->conn) == CONNECTION_OK) {
 		say("prepared statement \"%s\" is forgotten: it can no longer be prepared", name);
-		free(error);
+		free_error(error);
 		error = NULL;
 	}
 	return error;
@@ -567,7 +656,7 @@ static char *restore_prepared(const struct snapshot *snapshot, struct backend *b
 	return NULL;
 }
 
-char *snapshot_restore(const struct snapshot *snapshot, struct backend *backend)
+bool snapshot_restore(const struct snapshot *snapshot, struct backend *backend, char **why)
 {
 	char *error;
 
@@ -582,6 +671,7 @@ char *snapshot_restore(const struct snapshot *snapshot, struct backend *backend)
 	if (!error)
 		error = restore_last(snapshot, backend);
 	if (!error && REAL(PQstatus)(backend->conn) != CONNECTION_OK)
-		error = strdup("the connection broke");
-	return error;
+		error = failure(backend, NULL, "its state");
+	*why = error == no_memory ? NULL : error;
+	return !error;
 }

@@ -17,10 +17,11 @@ struct snapshot;
 const char *snapshot_capture(struct backend *backend, struct snapshot **snapshot);
 
 /*
- * Put the state back on a settled backend of the same target. Returns NULL, or why it cannot be put
- * back: then the backend must be closed. The caller frees the message.
+ * Put the state back on a settled backend of the same target. False when it cannot be put back: then
+ * the backend must be closed.
+ *   why  for a message, to be freed; NULL for want of memory
  */
-char *snapshot_restore(const struct snapshot *snapshot, struct backend *backend);
+bool snapshot_restore(const struct snapshot *snapshot, struct backend *backend, char **why);
 
 /* Whether the session has all of these custom settings itself; snapshot may be NULL. */
 bool snapshot_covers(const struct snapshot *snapshot, const char *const *customs, size_t count);

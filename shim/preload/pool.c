@@ -190,11 +190,14 @@ static void remove_ended(void)
 	}
 }
 
-static struct backend *take_room(void)
+/* starved  set where there is room, but no memory for one more */
+static struct backend *take_room(bool *starved)
 {
 	remove_ended();
-	struct backend *backend = count < limit_now() ? calloc(1, sizeof *backend) : NULL;
+	bool is_free = count < limit_now();
+	struct backend *backend = is_free ? calloc(1, sizeof *backend) : NULL;
 
+	*starved = is_free && !backend;
 	if (!backend)
 		return NULL;
 	backend->ending = backend->descriptor = -1;
@@ -775,39 +778,44 @@ static struct backend *prepare(struct backend *backend, struct session *session)
 	return backend;
 }
 
-/* The rungs that take nothing away from anybody for good. */
-static struct backend *climb(const struct session *session, uint64_t quiet_since)
+/*
+ * The rungs that take nothing away from anybody for good.
+ *   starved  it failed for want of memory: nobody shall lose a backend for that
+ */
+static struct backend *climb(const struct session *session, uint64_t quiet_since, bool *starved)
 {
 	struct backend *taken;
 
+	*starved = false;
 	lock_pool();
 	taken = take_idle(session->target);
 	if (!taken)
-		taken = take_room();
+		taken = take_room(starved);
 	if (!taken)
 		taken = take_idle_of_another_target();
 	unlock_pool();
 	if (!taken)
 		taken = take_by_parking(session, quiet_since);
 	/* One that has not been used for a pool timeout has been waited for. */
-	if (!taken)
+	if (!taken && !*starved)
 		taken = take_by_reclaiming(session, unused_for_long());
 	return taken;
 }
 
 /* The whole ladder, for a call that may wait. */
-static struct backend *climb_patiently(const struct session *session)
+static struct backend *climb_patiently(const struct session *session, bool *starved)
 {
 	struct wait wait = begin_wait(process_clock_ms() + pool_timeout_ms());
 	uint64_t began = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
 	struct backend *taken;
 
 	do
-		taken = climb(session, wait.quiet_since);
-	while (!taken && (wait_for_ending(wait.deadline_ms) || wait_for_release(&wait) ||
-			     wait_for_child(wait.deadline_ms)));
+		taken = climb(session, wait.quiet_since, starved);
+	while (!taken && !*starved &&
+	       (wait_for_ending(wait.deadline_ms) || wait_for_release(&wait) ||
+		   wait_for_child(wait.deadline_ms)));
 	stop_waiting(&wait);
-	return taken ? taken : take_by_reclaiming(session, began);
+	return taken || *starved ? taken : take_by_reclaiming(session, began);
 }
 
 /* Let go of what a call of this thread had in hand when it was left. */
@@ -838,23 +846,24 @@ struct backend *pool_acquire(struct session *session, bool may_wait, char **erro
 	bool too_late = session->awaiting && process_clock_ms() >= session->awaiting_until_ms;
 	bool in_line = session->awaiting && !session->called && !too_late;
 	struct backend *taken = NULL;
+	bool starved = false;
 
 	process_notice_fork();
 	repair();
 	if (may_wait) {
 		take_turn();
-		taken = climb_patiently(session);
+		taken = climb_patiently(session, &starved);
 		end_turn();
 	} else if (!in_line) {
 		session->called = false;
-		taken = climb(session, UINT64_MAX);
-		if (!taken && too_late)
+		taken = climb(session, UINT64_MAX, &starved);
+		if (!taken && !starved && too_late)
 			taken = take_by_reclaiming(session, session->awaiting_since);
 		wake_ladder();
 	}
 	if (taken)
 		return prepare(taken, session);
-	*error = may_wait || too_late ? describe_holders() : NULL;
+	*error = !starved && (may_wait || too_late) ? describe_holders() : NULL;
 	return NULL;
 }
 

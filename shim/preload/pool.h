@@ -14,8 +14,9 @@ struct session;
  * place in which the caller opens one (see pool_refused).
  *   may_wait  whether the call may wait for other threads, at most the pool timeout
  *   error     why there is none: who holds them (the caller frees it); NULL where it may not wait
- * and the pool timeout has not passed since pool_await Returns NULL when there is none to be had.
- * The caller must end with pool_hold, pool_release or pool_give_up.
+ *             and the pool timeout has not passed since pool_await, and for want of memory
+ * Returns NULL when there is none to be had. The caller must end with pool_hold, pool_release or
+ * pool_give_up.
  */
 struct backend *pool_acquire(struct session *session, bool may_wait, char **error);
 

@@ -130,7 +130,7 @@ struct session *session_slot(void)
 	uint64_t life = slot->life + 1;
 	if (slot->dead)
 		REAL(PQfinish)(slot->dead);
-	free(slot->shown);
+	text_wipe(slot->shown);
 	statuses_free(slot->statuses);
 	statuses_free(slot->given);
 	*slot = (struct session){.life = life, .descriptor = -1};
@@ -256,12 +256,23 @@ void session_suite_ended(const char *suite)
 
 /* ---- What the program sees of failures ---- */
 
+/* libpq's words, where there is no memory for others. */
+char session_no_memory[] = "out of memory\n";
+
 void session_set_error(struct session *session, char *message)
 {
-	free(session->error);
+	if (session->error != session_no_memory)
+		text_wipe(session->error);
 	session->error = message;
 	session->ready =
 	    session->backend && !message && !session->unguarded && session->owner == process_id();
+}
+
+void session_copy_error(struct session *session, const char *message)
+{
+	char *copy = strdup(message);
+
+	session_set_error(session, copy ? copy : session_no_memory);
 }
 
 /*
@@ -288,7 +299,7 @@ void session_fail(struct session *session, PGconn *conn, char *error)
 {
 	session->dead = conn;
 	session->retry = (struct retry){0};
-	session_set_error(session, error);
+	session_set_error(session, conn || error ? error : session_no_memory);
 	session->never_connected = true;
 	play_dead(session, SESSION_FAILED);
 	trace_failed(session);
@@ -301,7 +312,7 @@ static void take_away(struct session *session, const char *message)
 
 	say_debug("%.*s", (int)strcspn(message + prefix, "\n"), message + prefix);
 	/* It may be the session's error already. */
-	session_set_error(session, strdup(message));
+	session_copy_error(session, message);
 	play_dead(session, SESSION_LOST);
 }
 
@@ -385,12 +396,14 @@ static void own(struct session *session)
 	__atomic_store_n(&session->owner, process_id(), __ATOMIC_RELAXED);
 }
 
+/* error: NULL where there was no memory */
 static void lose_for(struct session *session, const char *what, const char *error)
 {
 	struct text message = {0};
 
-	text_add(&message, "pqleash: this connection %s%s", what, error);
-	session_lose(session, message.bytes ? message.bytes : "pqleash: out of memory\n");
+	if (error)
+		text_add(&message, "pqleash: this connection %s%s", what, error);
+	session_lose(session, message.bytes ? message.bytes : session_no_memory);
 	text_free(&message);
 }
 
@@ -401,9 +414,9 @@ static void lose_for(struct session *session, const char *what, const char *erro
  */
 static bool restore(struct session *session, struct backend *backend, int *breaks)
 {
-	char *error = session->parked ? snapshot_restore(session->parked, backend) : NULL;
+	char *error = NULL;
 
-	if (!error)
+	if (!session->parked || snapshot_restore(session->parked, backend, &error))
 		return true;
 	bool broke = REAL(PQstatus)(backend->conn) != CONNECTION_OK;
 	pool_give_up(backend);
@@ -439,7 +452,7 @@ char *session_error(const struct session *session)
 	if (!kept[0] && !added[0])
 		return NULL;
 	text_add(&message, "%s%s", kept, added);
-	return text_take(&message);
+	return message.bytes ? text_take(&message) : session_no_memory;
 }
 
 /*
@@ -565,8 +578,8 @@ static char *pool_error(const char *error)
 {
 	struct text message = {0};
 
-	say("%s", error ? error : "out of memory");
-	text_add(&message, "pqleash: %s\n", error ? error : "out of memory");
+	say("%s", error);
+	text_add(&message, "pqleash: %s\n", error);
 	return text_take(&message);
 }
 
@@ -610,12 +623,15 @@ static struct backend *acquire(struct session *session, bool may_wait)
 	else if (!may_ask(session))
 		return NULL;
 	struct backend *backend = pool_acquire(session, may_wait, &error);
-	if (backend || error)
+	bool starved = !backend && !error && may_wait;
+
+	if (backend || error || starved)
 		pool_stop_awaiting(session);
 	if (error) {
 		tell_exhausted(session);
 		session_fail(session, NULL, pool_error(error));
-	}
+	} else if (starved)
+		session_fail(session, NULL, session_no_memory);
 	free(error);
 	return backend;
 }
@@ -929,7 +945,7 @@ void session_prepare(struct session *session, enum call_kind kind)
 		revive(session);
 	if (session->state == SESSION_STARTING && !session->conn &&
 	    (kind == CALL_USE || kind == CALL_EXECUTE || kind == CALL_SEND))
-		session_set_error(session, strdup("no connection to the server\n"));
+		session_copy_error(session, "no connection to the server\n");
 	if (kind == CALL_STATE || session->state != SESSION_OPEN)
 		return;
 	if (kind == CALL_POLL && !session->kept)
@@ -967,7 +983,7 @@ int session_postpone(struct session *session, const struct command *command)
 	else if (!(session->kept = command_copy(command)))
 		error = "out of memory\n";
 	if (error) {
-		session_set_error(session, strdup(error));
+		session_copy_error(session, error);
 		return 0;
 	}
 	session->rows_at_a_time = 0;
@@ -1226,6 +1242,8 @@ static const char *find_pin(const struct session *session)
 {
 	if (session->pinned_for_good)
 		return session->pinned_for_good;
+	if (!session->identity)
+		return "could not be remembered: there was no memory";
 	if (session->backend->tracing)
 		return "is being traced";
 	if (session->target->replication)
@@ -1271,7 +1289,7 @@ static void return_client(struct session *session)
 	/* Of a broken connection libpq says what the program is to know. */
 	if (REAL(PQstatus)(session->conn) != CONNECTION_OK)
 		kept = 0;
-	if (kept > left)
+	if (kept > left && session->error != session_no_memory)
 		session->error[kept - left] = '\0';
 	else
 		session_set_error(session, NULL);

@@ -112,12 +112,13 @@ struct session {
 	enum session_state state;
 	pid_t owner; /* the process that opened it */
 	int client_encoding;
-	int channels;       /* of LISTEN, as far as the statements tell */
-	int visitors;       /* other threads' calls that are using `conn` or `cancel` now */
-	int descriptor;     /* what PQsocket gave out; -1 for nothing yet */
-	int rows_at_a_time; /* for `kept`: 1 single-row mode, -n chunks of n rows */
-	bool cancel_kept;   /* PQcancel came while there was no backend */
-	bool cancelled;     /* ... and a statement waited for one */
+	int channels;        /* of LISTEN, as far as the statements tell */
+	int visitors;        /* other threads' calls that are using `conn` or `cancel` now */
+	int descriptor;      /* what PQsocket gave out; -1 for nothing yet */
+	int rows_at_a_time;  /* for `kept`: 1 single-row mode, -n chunks of n rows */
+	bool cancel_kept;    /* PQcancel came while there was no backend */
+	bool cancel_starved; /* there was no memory for `cancel` */
+	bool cancelled;      /* ... and a statement waited for one */
 	bool wants_cancel;
 	bool descriptor_waits; /* for a backend, see descriptor_await */
 	bool descriptor_is_quiet;
@@ -462,11 +463,20 @@ void session_stay(struct session *session);
 /* Remember a message for PQerrorMessage (takes it over); NULL forgets. */
 void session_set_error(struct session *session, char *message);
 
+/* The same with a copy; where there is no memory for it that is the message. */
+void session_copy_error(struct session *session, const char *message);
+
 /* What the server has reported of an open session without a backend; false where that is not known. */
 bool session_has_status(const struct session *session, const char *name, const char *value);
 bool session_give_status(struct session *session, const char *name, const char **value);
 
-/* What PQerrorMessage is to say, for the caller to free; NULL for nothing. */
+/* libpq's words, where there is no memory for others: never freed. */
+extern char session_no_memory[] __attribute__((visibility("hidden")));
+
+/*
+ * What PQerrorMessage is to say, to be taken over by session_set_error, or given to text_wipe if it
+ * is not session_no_memory; NULL for nothing.
+ */
 char *session_error(const struct session *session);
 
 /* A call begins that forgets the last error as libpq's does, unless that error is there to stay. */

@@ -23,7 +23,7 @@ static const char *read_variable(const char *variable, enum setting_kind kind, l
     long maximum, const char *by_default)
 {
 	char allowed[SETTING_ALLOWED_ROOM];
-	const char *value = getenv(variable);
+	const char *value = secure_getenv(variable);
 
 	if (!value || !*value)
 		return by_default;
@@ -87,13 +87,14 @@ static void read_all(void)
 	parsed.error_exitcode = (int)strtol(error_exitcode, NULL, 10);
 	parsed.pgbouncer = *pgbouncer == '1';
 	parsed.debug = *debug == '1';
-	parsed.park_always = getenv("PQLEASH_TEST_PARK") != NULL;
+	parsed.park_always = secure_getenv("PQLEASH_TEST_PARK") != NULL;
 	say_without_effect("PQLEASH_JOB_LIMIT", job_limit);
 }
 
 static void read_environment(void)
 {
-	const char *on = getenv("PQLEASH");
+	/* NULL in a set-user-id program: the environment is that of somebody it must not obey. */
+	const char *on = secure_getenv("PQLEASH");
 
 	say_to_this_stderr();
 	if (!on || !*on || strcmp(on, "0") == 0)

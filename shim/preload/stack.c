@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <uthash.h>
+#include "hash.h"
 
 #define MOST_FRAMES 128
 
@@ -224,6 +224,7 @@ unsigned long stack_now(void)
 	size_t ours = count_own(addresses, count);
 	const uintptr_t *theirs = addresses + ours;
 	struct known *found;
+	unsigned long number = 0;
 
 	count -= ours;
 	if (count == 0)
@@ -236,8 +237,11 @@ unsigned long stack_now(void)
 		found->number = ++last_stack;
 		tell_stack(found, count);
 		HASH_ADD(hh, stacks, addresses, count * sizeof *theirs, found);
-	}
-	unsigned long number = found ? found->number : 0;
+		number = found->number;
+		if (!hash_added(found))
+			free(found);
+	} else if (found)
+		number = found->number;
 	lock_release(LOCK_STACKS);
 	return number;
 }

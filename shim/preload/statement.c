@@ -32,12 +32,17 @@ static const char *custom_find(const char *name, size_t length)
 /* Under the lock. */
 static const char *custom_add(const char *name, size_t length)
 {
-	char *added = custom_names_count < MOST_CUSTOM_SETTINGS ? strndup(name, length) : NULL;
+	static char room[MOST_CUSTOM_SETTINGS * 64];
+	static size_t used;
 
-	if (!added) {
+	/* Never for want of memory: then no session could move any more. */
+	if (custom_names_count == MOST_CUSTOM_SETTINGS || length >= sizeof room - used) {
 		__atomic_store_n(&custom_names_overflowed, true, __ATOMIC_RELAXED);
 		return NULL;
 	}
+	char *added = memcpy(room + used, name, length);
+	added[length] = '\0';
+	used += length + 1;
 	custom_names[custom_names_count] = added;
 	__atomic_store_n(&custom_names_count, custom_names_count + 1, __ATOMIC_RELEASE);
 	return added;

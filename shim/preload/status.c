@@ -9,13 +9,16 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
+#include "hash.h"
 
 static const char *const names[] = {"application_name", "client_encoding", "DateStyle",
     "default_transaction_read_only", "in_hot_standby", "integer_datetimes", "IntervalStyle",
     "is_superuser", "scram_iterations", "search_path", "server_encoding", "server_version",
     "session_authorization", "standard_conforming_strings", "TimeZone"};
 #define NAMES (sizeof names / sizeof *names)
+
+/* There was no memory to keep it. */
+static const char unknown[] = "";
 
 struct statuses {
 	const char *values[NAMES];
@@ -40,6 +43,10 @@ static const char *hold(const char *value)
 		found->references = 0;
 		memcpy(found->value, value, length + 1);
 		HASH_ADD(hh, interned_values, value, length, found);
+		if (!hash_added(found)) {
+			free(found);
+			found = NULL;
+		}
 	}
 	if (!found)
 		return NULL;
@@ -52,7 +59,7 @@ static void release(const char *value)
 {
 	struct interned *interned;
 
-	if (!value)
+	if (!value || value == unknown)
 		return;
 	interned = (struct interned *)(value - offsetof(struct interned, value));
 	if (--interned->references > 0)
@@ -60,6 +67,14 @@ static void release(const char *value)
 	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it is in there */
 	HASH_DEL(interned_values, interned);
 	free(interned);
+}
+
+/* Under the lock. */
+static const char *keep(const char *value)
+{
+	const char *kept = value ? hold(value) : NULL;
+
+	return value && !kept ? unknown : kept;
 }
 
 void statuses_keep(struct statuses **kept, const PGconn *conn)
@@ -70,7 +85,7 @@ void statuses_keep(struct statuses **kept, const PGconn *conn)
 		const char *value = REAL(PQparameterStatus)(conn, names[i]);
 		const char *before = statuses->values[i];
 
-		statuses->values[i] = value ? hold(value) : NULL;
+		statuses->values[i] = keep(value);
 		release(before);
 	}
 	__atomic_store_n(kept, statuses, __ATOMIC_RELEASE);
@@ -94,7 +109,7 @@ static bool find(const struct statuses *kept, const char *name, const char **val
 	for (size_t i = 0; kept && name && i < NAMES; i++)
 		if (strcmp(names[i], name) == 0) {
 			*value = kept->values[i];
-			return true;
+			return *value != unknown;
 		}
 	return false;
 }

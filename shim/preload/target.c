@@ -39,6 +39,7 @@ struct merge {
 	char **explicit_values; /* as many as there are options */
 	size_t count;
 	bool pgbouncer;
+	bool starved; /* there was no memory: what failed was not refused */
 };
 
 static bool is_connection_string(const char *text)
@@ -51,8 +52,9 @@ static bool merge_set(struct merge *merge, const char *keyword, const char *valu
 	for (size_t i = 0; i < merge->count; i++) {
 		if (strcmp(merge->options[i].keyword, keyword) != 0)
 			continue;
-		free(merge->explicit_values[i]);
+		text_wipe(merge->explicit_values[i]);
 		merge->explicit_values[i] = value ? strdup(value) : NULL;
+		merge->starved |= value && !merge->explicit_values[i];
 		return !value || merge->explicit_values[i];
 	}
 	return false;
@@ -81,25 +83,35 @@ static const char *merge_effective(const struct merge *merge, const char *keywor
 	return NULL;
 }
 
+/* libpq frees its options as they are, with the passwords in them. */
+static void free_options(PQconninfoOption *options)
+{
+	for (PQconninfoOption *option = options; option && option->keyword; option++)
+		if (option->val)
+			explicit_bzero(option->val, strlen(option->val));
+	REAL(PQconninfoFree)(options);
+}
+
 static bool merge_begin(struct merge *merge)
 {
 	merge->options = REAL(PQconndefaults)();
+	merge->starved = !merge->options;
 	if (!merge->options)
 		return false;
 	merge->count = 0;
 	while (merge->options[merge->count].keyword)
 		merge->count++;
 	merge->explicit_values = calloc(merge->count + 1, sizeof *merge->explicit_values);
+	merge->starved = !merge->explicit_values;
 	return merge->explicit_values != NULL;
 }
 
 static void merge_end(struct merge *merge)
 {
 	for (size_t i = 0; merge->explicit_values && i < merge->count; i++)
-		free(merge->explicit_values[i]);
+		text_wipe(merge->explicit_values[i]);
 	free(merge->explicit_values);
-	if (merge->options)
-		REAL(PQconninfoFree)(merge->options);
+	free_options(merge->options);
 }
 
 char *target_strip(const char *conninfo)
@@ -119,13 +131,31 @@ static void obey(const struct uri_extras *extras, struct merge *merge)
 	merge->pgbouncer |= extras->pgbouncer;
 }
 
-/* What libpq makes of a connection string; NULL if it refuses it. */
-static PQconninfoOption *parse(const char *conninfo, struct uri_extras *extras)
+/* It quotes what libpq does not like. */
+static void free_message(char *message)
 {
-	char *stripped = uri_strip(conninfo, extras);
-	PQconninfoOption *parsed = stripped ? REAL(PQconninfoParse)(stripped, NULL) : NULL;
+	if (message)
+		explicit_bzero(message, strlen(message));
+	REAL(PQfreemem)(message);
+}
 
-	free(stripped);
+/*
+ * What libpq makes of a connection string; NULL if it refuses it, or has no memory to look at it:
+ * then it says nothing, or "out of memory" in the user's language, and something else when it is
+ * asked again.
+ */
+static PQconninfoOption *parse(struct merge *merge, const char *conninfo, struct uri_extras *extras)
+{
+	char *stripped = uri_strip(conninfo, extras), *why = NULL;
+	PQconninfoOption *parsed = NULL;
+
+	for (int attempt = 0; stripped && !parsed && attempt < 2; attempt++) {
+		free_message(why);
+		parsed = REAL(PQconninfoParse)(stripped, &why);
+	}
+	merge->starved |= !parsed && (!why || strcmp(why, "out of memory\n") == 0);
+	free_message(why);
+	text_wipe(stripped);
 	return parsed;
 }
 
@@ -139,14 +169,14 @@ static bool merge_parsed(
 	for (PQconninfoOption *option = parsed; option->keyword; option++)
 		if (option->val)
 			good &= merge_set(merge, option->keyword, option->val);
-	REAL(PQconninfoFree)(parsed);
+	free_options(parsed);
 	return good;
 }
 
 static bool merge_conninfo(struct merge *merge, const char *conninfo)
 {
 	struct uri_extras extras;
-	PQconninfoOption *parsed = parse(conninfo, &extras);
+	PQconninfoOption *parsed = parse(merge, conninfo, &extras);
 
 	return parsed && merge_parsed(merge, parsed, &extras);
 }
@@ -201,8 +231,11 @@ static bool merge_database_url(struct merge *merge)
 	static bool said;
 	const char *url = settings()->database_url;
 	struct uri_extras extras;
-	PQconninfoOption *parsed = url ? parse(url, &extras) : NULL;
+	PQconninfoOption *parsed = url ? parse(merge, url, &extras) : NULL;
 
+	/* Not to where the program wanted to go. */
+	if (merge->starved)
+		return false;
 	if (!parsed) {
 		if (url && !__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
 			say("PQLEASH_DATABASE_URL is not a connection URL that libpq accepts; "
@@ -227,7 +260,7 @@ static void add_file_stamp(struct text *key, const char *path)
 
 static void add_stamp_in(struct text *key, const char *folder_variable, const char *name)
 {
-	const char *folder = getenv(folder_variable);
+	const char *folder = secure_getenv(folder_variable);
 	struct text path = {0};
 
 	text_add(&path, "%s/%s", folder ? folder : "", name);
@@ -265,11 +298,14 @@ static char *merge_key(const struct merge *merge, size_t *shared)
 		    (strcmp(keyword, "connect_timeout") != 0 || !is_timeout(value, &timeout)))
 			text_add(&key, "%s=%zu:%s\n", keyword, strlen(value), value);
 	}
-	for (size_t i = 0; i < sizeof more_environment / sizeof *more_environment; i++)
-		if (getenv(more_environment[i]))
-			text_add(&key, "%s=%s\n", more_environment[i], getenv(more_environment[i]));
+	for (size_t i = 0; i < sizeof more_environment / sizeof *more_environment; i++) {
+		const char *value = secure_getenv(more_environment[i]);
+
+		if (value)
+			text_add(&key, "%s=%s\n", more_environment[i], value);
+	}
 	if (merge_explicit(merge, "service")) {
-		add_file_stamp(&key, getenv("PGSERVICEFILE"));
+		add_file_stamp(&key, secure_getenv("PGSERVICEFILE"));
 		add_stamp_in(&key, "HOME", ".pg_service.conf");
 		add_stamp_in(&key, "PGSYSCONFDIR", "pg_service.conf");
 	}
@@ -321,6 +357,58 @@ static char *merge_to_conninfo(const struct merge *merge)
 	return text_take(&conninfo);
 }
 
+static bool same(const char *one, const char *other)
+{
+	return one == other || (one && other && strcmp(one, other) == 0);
+}
+
+/* A service stands for other options, once it has been found. */
+static bool is_service(const PQconninfoOption *option)
+{
+	return strncmp(option->keyword, "service", strlen("service")) == 0;
+}
+
+/* Whether there is a value for all that these have one for. Frees these. */
+static bool has_all(const PQconninfoOption *options, PQconninfoOption *wanted)
+{
+	bool good = wanted != NULL;
+
+	for (size_t i = 0; good && wanted[i].keyword; i++)
+		good =
+		    options[i].val || !wanted[i].val || !wanted[i].val[0] || is_service(&wanted[i]);
+	free_options(wanted);
+	return good;
+}
+
+/* Whether they are the same values. Frees the others. */
+static bool is_same(const PQconninfoOption *options, PQconninfoOption *others)
+{
+	bool good = others != NULL;
+
+	for (size_t i = 0; good && options[i].keyword; i++)
+		good = same(options[i].val, others[i].val);
+	free_options(others);
+	return good;
+}
+
+/*
+ * What libpq has found out; NULL where it had no memory for all of it: a connection that failed for
+ * that has a part of its options, and PQconninfo leaves out of its answer what it cannot copy.
+ * Without a host, say, we would go on to another server.
+ */
+static PQconninfoOption *read_options(const struct target *target, PGconn *conn)
+{
+	PQconninfoOption *options = REAL(PQconninfo)(conn);
+
+	if (!options)
+		return NULL;
+	if (is_same(options, REAL(PQconninfo)(conn)) && has_all(options, REAL(PQconndefaults)()) &&
+	    has_all(options, REAL(PQconninfoParse)(target->conninfo, NULL)))
+		return options;
+	free_options(options);
+	return NULL;
+}
+
 /*
  * A session may be attached again when the program has long changed its environment and its service
  * file: libpq is then told all that it found out by itself when it connected first.
@@ -332,19 +420,19 @@ void target_resolve(struct target *target, const PGconn *conn)
 
 	if (target_conninfo(target) != target->conninfo)
 		return;
-	PQconninfoOption *options = REAL(PQconninfo)((PGconn *)conn);
+	PQconninfoOption *options = read_options(target, (PGconn *)conn);
 	for (PQconninfoOption *option = options; option && option->keyword; option++)
 		if (option->val && strcmp(option->keyword, "connect_timeout") != 0 &&
-		    strncmp(option->keyword, "service", strlen("service")) != 0)
+		    !is_service(option))
 			add_quoted(&conninfo, option->keyword, option->val);
-	REAL(PQconninfoFree)(options);
+	free_options(options);
 	/* Nothing at all where libpq did not find the service. */
 	if (conninfo.length > 0)
 		add_connect_timeout(&conninfo, target->connect_timeout);
 	char *resolved = text_take(&conninfo);
 	if (!__atomic_compare_exchange_n(
 		&target->resolved, &none, resolved, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		free(resolved);
+		text_wipe(resolved);
 }
 
 const char *target_conninfo(const struct target *target)
@@ -382,25 +470,28 @@ static char *merge_server(const struct merge *merge)
 	return text_take(&server);
 }
 
+static void identity_free(struct identity *identity)
+{
+	char *const kept[] = {identity->db, identity->user, identity->pass, identity->host,
+	    identity->hostaddr, identity->port, identity->tty, identity->options,
+	    identity->service};
+
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+		text_wipe(kept[i]);
+	free(identity);
+}
+
 static void target_free(struct target *target)
 {
-	struct identity *next;
-
-	for (struct identity *identity = target->identities; identity; identity = next) {
-		char *const kept[] = {identity->db, identity->user, identity->pass, identity->host,
-		    identity->hostaddr, identity->port, identity->tty, identity->options,
-		    identity->service};
-
-		next = identity->next;
-		for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-			free(kept[i]);
-		free(identity);
+	for (struct identity *next; target->identities; target->identities = next) {
+		next = target->identities->next;
+		identity_free(target->identities);
 	}
-	free(target->key);
-	free(target->conninfo);
-	free(target->resolved);
+	text_wipe(target->key);
+	text_wipe(target->conninfo);
+	text_wipe(target->resolved);
 	statuses_free(target->statuses);
-	free(target->label);
+	text_wipe(target->label);
 	free(target->server);
 	free(target->connect_timeout);
 	free(target);
@@ -424,7 +515,7 @@ static struct target *target_make(const struct merge *merge, char *key, size_t s
 	const char *asked = merge_effective(merge, "connect_timeout");
 
 	if (!target) {
-		free(key);
+		text_wipe(key);
 		return NULL;
 	}
 	target->key = key;
@@ -458,11 +549,15 @@ static struct target *target_look_up(const struct merge *merge)
 	lock_take(LOCK_TARGETS);
 	HASH_FIND_STR(targets, key, target);
 	if (target)
-		free(key);
+		text_wipe(key);
 	else {
 		target = target_make(merge, key, shared);
 		if (target)
 			HASH_ADD_KEYPTR(hh, targets, target->key, strlen(target->key), target);
+		if (target && !hash_added(target)) {
+			target_free(target);
+			target = NULL;
+		}
 	}
 	if (target)
 		target->references++;
@@ -470,7 +565,7 @@ static struct target *target_look_up(const struct merge *merge)
 	return target;
 }
 
-struct target *target_find(const struct request *request)
+struct target *target_find(const struct request *request, bool *starved)
 {
 	NO_CANCEL();
 	struct merge merge = {.pgbouncer = settings()->pgbouncer};
@@ -483,9 +578,11 @@ struct target *target_find(const struct request *request)
 		good = merge_conninfo(&merge, request->conninfo);
 	else if (good)
 		good = merge_arrays(&merge, request);
-	if (good && merge_database_url(&merge))
+	good = good && merge_database_url(&merge);
+	if (good)
 		target = target_look_up(&merge);
 	merge_end(&merge);
+	*starved = merge.starved || (good && !target);
 	return target;
 }
 
@@ -523,33 +620,35 @@ void target_doubt_all(void)
 	lock_release(LOCK_TARGETS);
 }
 
-static char *copy(const char *text)
+/* False where there is no memory for it. */
+static bool copy(char **to, const char *text)
 {
-	return text ? strdup(text) : NULL;
+	*to = text ? strdup(text) : NULL;
+	return *to || !text;
 }
 
-static bool same(const char *one, const char *other)
-{
-	return one == other || (one && other && strcmp(one, other) == 0);
-}
-
+/* All of it or nothing: libpq never answers NULL for a connection that is there. */
 static struct identity *identity_make(const PGconn *conn)
 {
 	struct identity *identity = calloc(1, sizeof *identity);
 
 	if (!identity)
 		return NULL;
-	identity->db = copy(REAL(PQdb)(conn));
-	identity->user = copy(REAL(PQuser)(conn));
-	identity->pass = copy(REAL(PQpass)(conn));
-	identity->host = copy(REAL(PQhost)(conn));
+	bool good = copy(&identity->db, REAL(PQdb)(conn));
+	good &= copy(&identity->user, REAL(PQuser)(conn));
+	good &= copy(&identity->pass, REAL(PQpass)(conn));
+	good &= copy(&identity->host, REAL(PQhost)(conn));
 	if (HAS(PQhostaddr))
-		identity->hostaddr = copy(REAL(PQhostaddr)(conn));
-	identity->port = copy(REAL(PQport)(conn));
-	identity->tty = copy(REAL(PQtty)(conn));
-	identity->options = copy(REAL(PQoptions)(conn));
+		good &= copy(&identity->hostaddr, REAL(PQhostaddr)(conn));
+	good &= copy(&identity->port, REAL(PQport)(conn));
+	good &= copy(&identity->tty, REAL(PQtty)(conn));
+	good &= copy(&identity->options, REAL(PQoptions)(conn));
 	if (HAS(PQservice))
-		identity->service = copy(REAL(PQservice)(conn));
+		good &= copy(&identity->service, REAL(PQservice)(conn));
+	if (!good) {
+		identity_free(identity);
+		return NULL;
+	}
 	identity->server_version = REAL(PQserverVersion)(conn);
 	identity->protocol_version = REAL(PQprotocolVersion)(conn);
 	identity->client_encoding = REAL(PQclientEncoding)(conn);

@@ -8,7 +8,7 @@
 #include "libpq.h"
 
 #include <stdbool.h>
-#include <uthash.h>
+#include "hash.h"
 
 /* What PQdb, PQhost and the like answer for a session's whole life, attached or not. */
 struct identity {
@@ -54,12 +54,14 @@ struct request {
 };
 
 /*
- * The target of a request, with a reference for the caller. NULL when libpq would refuse the
- * request: the caller then lets libpq itself say so. Any thread.
+ * The target of a request, with a reference for the caller. Any thread. NULL when libpq would refuse
+ * the request: the caller then lets libpq itself say so.
+ *   starved  or when there was no memory to find out: libpq must not be asked then, which could
+ *            connect, and not where PQLEASH_DATABASE_URL says
  */
-struct target *target_find(const struct request *request);
+struct target *target_find(const struct request *request, bool *starved);
 
-/* The request without the URI parameters that only pqleash knows; free() what is returned. */
+/* The request without the URI parameters that only pqleash knows; text_wipe() what is returned. */
 char *target_strip(const char *conninfo);
 
 struct target *target_hold(struct target *target);

@@ -1,12 +1,13 @@
 /*
  * Growing texts, for keys, statements and messages. Owns nothing but their memory; knows nothing of
- * what is in them.
+ * what is in them, and so takes all of it for a secret.
  */
 #include "text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool fail(struct text *text)
 {
@@ -23,9 +24,13 @@ static bool make_room(struct text *text, size_t more)
 		room *= 2;
 	if (room == text->room)
 		return true;
-	char *bytes = text->failed ? NULL : realloc(text->bytes, room);
+	/* realloc would leave a copy behind. */
+	char *bytes = text->failed ? NULL : malloc(room);
 	if (!bytes)
 		return fail(text);
+	if (text->bytes)
+		memcpy(bytes, text->bytes, text->length + 1);
+	text_wipe(text->bytes);
 	text->bytes = bytes;
 	text->room = room;
 	return true;
@@ -67,6 +72,13 @@ char *text_take(struct text *text)
 
 void text_free(struct text *text)
 {
-	free(text->bytes);
+	text_wipe(text->bytes);
 	*text = (struct text){0};
+}
+
+void text_wipe(char *bytes)
+{
+	if (bytes)
+		explicit_bzero(bytes, strlen(bytes));
+	free(bytes);
 }

@@ -1,6 +1,6 @@
 /*
- * A growing text. Where memory runs out it becomes, and stays, NULL: check once, at the end. See
- * text.c.
+ * A growing text. Where memory runs out it becomes, and stays, NULL: check once, at the end. There
+ * may be a password in it: none of its memory is given back before it is wiped. See text.c.
  */
 #ifndef TEXT_H
 #define TEXT_H
@@ -20,5 +20,8 @@ void text_add_byte(struct text *text, char byte);
 /* The bytes, for the caller to free; NULL where memory ran out. */
 char *text_take(struct text *text);
 void text_free(struct text *text);
+
+/* free() for a zero-terminated text that may hold a password; NULL is fine. */
+void text_wipe(char *bytes);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,22 +95,26 @@ static void refuse(const char *what, const char *why)
 /* The folder, made if need be; -1 where it is no place for what only we should read and write. */
 static int open_folder(void)
 {
-	const char *path = settings()->trace;
+	char path[PATH_MAX];
 	struct stat folder;
 
+	if (!pqleash_trace_folder(settings()->trace, path, sizeof path)) {
+		refuse(settings()->trace, strerror(ENAMETOOLONG));
+		return -1;
+	}
 	if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-		refuse(path, strerror(errno));
+		refuse(settings()->trace, strerror(errno));
 		return -1;
 	}
 	int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (descriptor < 0) {
-		refuse(path, errno == ELOOP ? "is a symbolic link" : strerror(errno));
+		refuse(settings()->trace, errno == ELOOP ? "is a symbolic link" : strerror(errno));
 		return -1;
 	}
 	if (fstat(descriptor, &folder) == 0 && folder.st_uid == geteuid() &&
 	    !(folder.st_mode & (S_IWGRP | S_IWOTH)))
 		return descriptor;
-	refuse(path, "must be a folder of our own that nobody else may write to");
+	refuse(settings()->trace, "must be a folder of our own that nobody else may write to");
 	close(descriptor);
 	return -1;
 }

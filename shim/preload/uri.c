@@ -6,6 +6,7 @@
 #include "uri.h"
 #include "pqleash_settings_check.h"
 #include "say.h"
+#include "text.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -72,7 +73,7 @@ static bool take(const char *parameter, size_t length, struct uri_extras *extras
 		good = take_flag(value, &extras->pgbouncer);
 	if (!good && !__atomic_exchange_n(&said[which], true, __ATOMIC_RELAXED))
 		say("the URI parameter %s has no usable value; it is ignored", names[which]);
-	free(value);
+	text_wipe(value);
 	return true;
 }
 
@@ -98,6 +99,7 @@ char *uri_strip(const char *conninfo, struct uri_extras *extras)
 		}
 		parameters = parameter + length;
 	}
-	*end = '\0';
+	/* What is left of the longer text may be the end of a password. */
+	explicit_bzero(end, strlen(end));
 	return stripped;
 }

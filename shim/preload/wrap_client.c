@@ -7,6 +7,7 @@
 #include "descriptor.h"
 #include "session.h"
 #include "status.h"
+#include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +20,12 @@ char *wrap_PQerrorMessage(const PGconn *conn)
 	char *message = session_error(session);
 	if (!message)
 		return (char *)"";
+	if (message == session_no_memory)
+		return message;
 	if (session->shown && strcmp(session->shown, message) == 0)
-		free(message);
+		text_wipe(message);
 	else {
-		free(session->shown);
+		text_wipe(session->shown);
 		session->shown = message;
 	}
 	return session->shown;

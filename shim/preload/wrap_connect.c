@@ -8,22 +8,37 @@
 #include "say.h"
 #include "session.h"
 #include "settings.h"
+#include "text.h"
 #include "trace.h"
 #include "uri.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* libpq's words. */
+static const char no_memory[] = "out of memory\n";
+
 /* A session for what libpq itself refused to begin: the program asks it why. */
 static PGconn *failed_session(PGconn *failed, const char *error, void *caller)
 {
 	struct session *session = session_new(caller);
 
+	/* libpq had no memory when we asked, and has some now: it must not have a connection of its own. */
+	if (failed && REAL(PQstatus)(failed) != CONNECTION_BAD) {
+		REAL(PQfinish)(failed);
+		failed = NULL;
+		error = no_memory;
+	}
 	if (!session)
 		return failed;
 	session_fail(session, failed, error ? strdup(error) : NULL);
 	trace_open(session, NULL);
 	return (PGconn *)session;
+}
+
+static PGconn *starved_session(void *caller)
+{
+	return failed_session(NULL, no_memory, caller);
 }
 
 static PGconn *open_session(struct target *target, bool start_only, void *caller)
@@ -82,12 +97,15 @@ static PGconn *connect_conninfo(
 
 	if (!conninfo)
 		return no_conninfo(caller);
-	struct target *target = target_find(&request);
+	bool starved;
+	struct target *target = target_find(&request, &starved);
 	if (target)
 		return open_session(target, start_only, caller);
+	if (starved)
+		return starved_session(caller);
 	char *stripped = target_strip(conninfo);
 	PGconn *failed = refuse(stripped ? stripped : conninfo);
-	free(stripped);
+	text_wipe(stripped);
 	return failed_session(failed, NULL, caller);
 }
 
@@ -115,14 +133,17 @@ static PGconn *connect_arrays(
 {
 	if (!request->keywords || !request->values)
 		return no_conninfo(caller);
-	struct target *target = target_find(request);
+	bool starved;
+	struct target *target = target_find(request, &starved);
 	if (target)
 		return open_session(target, start_only, caller);
+	if (starved)
+		return starved_session(caller);
 	char *stripped;
 	const char **values = strip_values(request, &stripped);
 	PGconn *failed =
 	    refuse(request->keywords, values ? values : request->values, request->expand_dbname);
-	free(stripped);
+	text_wipe(stripped);
 	free(values);
 	return failed_session(failed, NULL, caller);
 }
@@ -167,13 +188,16 @@ PGconn *wrap_PQsetdbLogin(const char *pghost, const char *pgport, const char *pg
 	RESOLVE();
 	if (!session_leashed(__builtin_return_address(0)))
 		return REAL(PQsetdbLogin)(pghost, pgport, pgoptions, pgtty, dbName, login, pwd);
-	struct target *target = target_find(&request);
+	bool starved;
+	struct target *target = target_find(&request, &starved);
 	if (target)
 		return open_session(target, false, __builtin_return_address(0));
+	if (starved)
+		return starved_session(__builtin_return_address(0));
 	char *stripped = dbName ? target_strip(dbName) : NULL;
 	PGconn *failed = REAL(PQsetdbLogin)(
 	    pghost, pgport, pgoptions, pgtty, stripped ? stripped : dbName, login, pwd);
-	free(stripped);
+	text_wipe(stripped);
 	return failed_session(failed, NULL, __builtin_return_address(0));
 }
 
@@ -234,7 +258,7 @@ PGPing wrap_PQping(const char *conninfo)
 			     ? target_strip(conninfo)
 			     : NULL;
 	PGPing ping = REAL(PQping)(stripped ? stripped : conninfo);
-	free(stripped);
+	text_wipe(stripped);
 	return ping;
 }
 
@@ -249,7 +273,7 @@ PGPing wrap_PQpingParams(const char *const *keywords, const char *const *values,
 	if (keywords && values && session_leashed(__builtin_return_address(0)))
 		ours = strip_values(&request, &stripped);
 	PGPing ping = REAL(PQpingParams)(keywords, ours ? ours : values, expand_dbname);
-	free(stripped);
+	text_wipe(stripped);
 	free(ours);
 	return ping;
 }
@@ -262,19 +286,21 @@ PQconninfoOption *wrap_PQconninfoParse(const char *conninfo, char **errmsg)
 		return REAL(PQconninfoParse)(conninfo, errmsg);
 	char *stripped = target_strip(conninfo);
 	PQconninfoOption *options = REAL(PQconninfoParse)(stripped ? stripped : conninfo, errmsg);
-	free(stripped);
+	text_wipe(stripped);
 	return options;
 }
 
-/* Our own connect timeout is none of the program's business. */
-static void hide_timeout(PQconninfoOption *options, const char *asked)
+/* Our own connect timeout is none of the program's business. False where there is no memory. */
+static bool hide_timeout(PQconninfoOption *options, const char *asked)
 {
 	for (PQconninfoOption *option = options; option && option->keyword; option++) {
 		if (strcmp(option->keyword, "connect_timeout") != 0)
 			continue;
 		REAL(PQfreemem)(option->val);
 		option->val = asked ? strdup(asked) : NULL;
+		return option->val || !asked;
 	}
+	return true;
 }
 
 PQconninfoOption *wrap_PQconninfo(PGconn *conn)
@@ -286,7 +312,9 @@ PQconninfoOption *wrap_PQconninfo(PGconn *conn)
 	PQconninfoOption *options =
 	    session->conn ? REAL(PQconninfo)(session->conn)
 			  : REAL(PQconninfoParse)(target_conninfo(session->target), NULL);
-	if (session->target)
-		hide_timeout(options, session->target->connect_timeout);
-	return options;
+	if (!session->target || hide_timeout(options, session->target->connect_timeout))
+		return options;
+	/* As libpq without memory. */
+	REAL(PQconninfoFree)(options);
+	return NULL;
 }

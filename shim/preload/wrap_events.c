@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
+#include "hash.h"
 
 #define MOST_PROCEDURES 32
 
@@ -109,6 +109,10 @@ static struct registered *intern(struct session *session, PGEventProc procedure,
 	if (!found && (found = malloc(sizeof *found))) {
 		found->key = key;
 		HASH_ADD(hh, registrations, key, sizeof key, found);
+		if (!hash_added(found)) {
+			free(found);
+			found = NULL;
+		}
 	}
 	lock_release(LOCK_EVENTS);
 	return found;

@@ -70,12 +70,14 @@ subtest 'for its owner alone' => sub {
 };
 
 subtest 'places that are refused' => sub {
-	my $open = fresh();
-	mkdir $open;
+	my ($open, $to_group, $foreign, $target, $link) = map { fresh() } 1 .. 5;
+	mkdir $_ or die $! for $open, $to_group, $foreign, $target;
 	chmod 0777, $open;
-	my $link = fresh();
-	symlink traced(), $link;
-	my %why = ($open => 'must be a folder of our own that nobody else may write to', $link => 'Not a directory',
+	chmod 0770, $to_group;
+	symlink $target, $link;
+	my $not_ours = 'must be a folder of our own that nobody else may write to';
+	my %why = ($open => $not_ours, $to_group => $not_ours, (map { $_ => 'Not a directory' } $link, "$link/", "$link//.", "$link/./"),
+		($> == 0 && chown(65534, -1, $foreign) ? ($foreign => $not_ours) : ()),
 		'/dev/null/x' => 'Not a directory', '/proc/there/is/none' => 'No such file or directory');
 	for my $place (sort keys %why) {
 		my $result = leashed({ PQLEASH_TRACE => $place }, $cmocka);
@@ -83,7 +85,17 @@ subtest 'places that are refused' => sub {
 		is(() = $result->{err} =~ /^pqleash: /mg, 1, '... with one line') or diag($result->{err});
 		like($result->{err}, qr/^pqleash: no trace: \Q$place\E: $why{$place}$/m, '... that says why');
 	}
-	is_deeply([traces_in($open)], [], 'and nothing is written there');
+	is_deeply([traces_in($_)], [], "and nothing is written to $_") for $open, $to_group, $foreign, $target;
+	for my $place ($link, "$link/") {
+		my $result = reported({}, '--trace', $place, '--', $cmocka);
+		is($result->{err}, qq{pqleash: no trace: "$place" is a symbolic link\n}, 'the launcher says the same');
+		is_deeply([traces_in($target)], [], '... and nothing is written');
+	}
+	my $above = fresh();
+	symlink $folder, $above;
+	my $in = "$above/" . (fresh() =~ s{.*/}{}r);
+	is(leashed({ PQLEASH_TRACE => "$in/" }, $cmocka)->{err} =~ /no trace/, '', 'a folder behind a link is one');
+	is(scalar(traces_in($in)), 1, '... and has its trace');
 };
 
 subtest 'a program that closes all descriptors' => sub {

@@ -42,7 +42,9 @@ static struct target *find(const struct redirection *redirection)
 	if (redirection->as_login)
 		request = (struct request){
 		    .login = true, .dbname = redirection->asked, .host = "asked", .user = "asked"};
-	return target_find(&request);
+	bool starved;
+
+	return target_find(&request, &starved);
 }
 
 static void describe(struct redirection *redirection, const struct target *target)

@@ -4,6 +4,7 @@
  * in settings_check_test.c.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,11 +12,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
 #include <cmocka.h>
 
 #include "apart.h"
 #include "pqleash_settings.h"
 #include "settings.h"
+
+/* What a copy of this program is called with, and says when it has no rights but its caller's. */
+#define TELL_RIGHTS "tell-rights"
+#define NO_RIGHTS 3
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -298,8 +305,70 @@ static void they_are_read_once(void **state)
 	assert_string_equal(said, "");
 }
 
-int main(void)
+/* ---- A program with somebody else's rights ---- */
+
+static int copy_file(const char *from, const char *to)
 {
+	char bytes[65536];
+	ssize_t got;
+	int in = open(from, O_RDONLY | O_CLOEXEC),
+	    out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+
+	while ((got = read(in, bytes, sizeof bytes)) > 0)
+		if (write(out, bytes, (size_t)got) != got)
+			return -1;
+	close(in);
+	/* The rights come last: writing takes them away. */
+	return got == 0 && fchown(out, 65534, (gid_t)-1) == 0 && fchmod(out, 04755) == 0
+		   ? close(out)
+		   : -1;
+}
+
+/* The exit status of a copy of this program that belongs to nobody and has that user's rights. */
+static int run_as_nobody(const char *copy)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		setenv("PQLEASH", "1", 1);
+		setenv("PQLEASH_LIMIT", "nonsense", 1);
+		execl(copy, copy, TELL_RIGHTS, NULL);
+		_exit(127);
+	}
+	return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void a_set_user_id_program_does_not_obey_the_environment(void **state)
+{
+	char folder[] = "/tmp/pqleash-settings.XXXXXX", copy_path[64];
+
+	(void)state;
+	if (geteuid() != 0 || !mkdtemp(folder))
+		skip();
+	snprintf(copy_path, sizeof copy_path, "%s/copy", folder);
+	chmod(folder, 0755);
+	int status = copy_file("/proc/self/exe", copy_path) == 0 ? run_as_nobody(copy_path) : -1;
+	unlink(copy_path);
+	rmdir(folder);
+	/* A file system without set-user-id, a container that allows no new rights, a sanitizer. */
+	if (status == NO_RIGHTS || status == -1)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+/* In that copy: 0 when it is off and silent. */
+static int tell_rights(void)
+{
+	if (!getauxval(AT_SECURE))
+		return NO_RIGHTS;
+	return settings()->on ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], TELL_RIGHTS) == 0)
+		return tell_rights();
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(defaults_hold_where_nothing_is_set),
 	    cmocka_unit_test(values_are_taken),
@@ -317,6 +386,7 @@ int main(void)
 	    cmocka_unit_test(a_value_with_control_characters_stays_in_its_line),
 	    cmocka_unit_test(what_has_no_effect_yet_is_said),
 	    cmocka_unit_test(they_are_read_once),
+	    cmocka_unit_test(a_set_user_id_program_does_not_obey_the_environment),
 	};
 #define UNSET(id, VARIABLE, kind, initial, minimum, maximum, metavariable, help) \
 	unsetenv("PQLEASH_" #VARIABLE);

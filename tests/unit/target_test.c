@@ -69,16 +69,18 @@ static int begin(void **state)
 static struct target *find(const char *conninfo)
 {
 	struct request request = {.conninfo = conninfo};
+	bool starved;
 
-	return target_find(&request);
+	return target_find(&request, &starved);
 }
 
 static struct target *find_arrays(
     int expand, const char *const *keywords, const char *const *values)
 {
 	struct request request = {.keywords = keywords, .values = values, .expand_dbname = expand};
+	bool starved;
 
-	return target_find(&request);
+	return target_find(&request, &starved);
 }
 
 #define KEYWORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -168,8 +170,9 @@ static struct target *find_login(const char *host, const char *port, const char 
 	    .dbname = dbname,
 	    .user = user,
 	    .password = password};
+	bool starved;
 
-	return target_find(&request);
+	return target_find(&request, &starved);
 }
 
 static void a_login_may_mean_the_same(void **state)
