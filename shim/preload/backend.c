@@ -294,8 +294,12 @@ bool backend_examined_by(struct backend *backend, int64_t until_ms)
 
 void backend_examine(struct backend *backend)
 {
-	if (backend_examine_begin(backend))
-		backend_examined_by(backend, INT64_MAX);
+	int64_t until_ms = process_clock_ms() + settings()->connect_timeout_ms;
+
+	if (!backend_examine_begin(backend) || backend_examined_by(backend, until_ms))
+		return;
+	backend->asking = false;
+	break_connection(backend);
 }
 
 void backend_take_for_refused(struct backend *backend)

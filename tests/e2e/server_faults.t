@@ -64,11 +64,13 @@ sub lines_since
 	return join '', @lines[ $line .. $#lines ];
 }
 
-# What a program answers to commands, with something done to the server in between.
+# What a program answers to commands, with something done to the server in between, when all
+# of its processes wait for something.
 sub answers
 {
 	my ($program, $before, $fault, $after) = @_;
 	my @answers = map { $program->ask($_) } @$before;
+	wait_until(sub { psql_value("SELECT count(*) $others AND wait_event IS NULL") == 0 }, 20, 'the server to be at rest') || die;
 	$fault->();
 	push @answers, map { $program->ask($_) } @$after;
 	return \@answers;
