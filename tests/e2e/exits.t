@@ -99,7 +99,6 @@ for my $way (@orderly) {
 # ---- Connections that are used to the very end ----
 
 my $last_words = build_dir() . '/tests/subjects/last_words';
-
 my $plugin = build_dir() . '/tests/subjects/plugins/one.so';
 
 # What the server has to say about clients that left without a word.
