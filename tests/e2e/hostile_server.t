@@ -15,15 +15,17 @@ my $folder = tempdir(CLEANUP => 1);
 my $number = 0;
 
 # Two sessions take turns on one backend, so that each is captured and put back.
-my @turns = ('open a ', 'exec a SET work_mem = 1', 'open b ', 'exec b SELECT 2', 'exec a SELECT 3', 'exec b SELECT 4', 'finish a', 'finish b',
+my @turns = ('open a ', 'exec a SET work_mem = 1', 'open b ', 'exec b SELECT 2', 'exec a SELECT 3', 'exec b SELECT 4', 'exec a SELECT 6',
+	'exec b SELECT 7', 'finish a', 'finish b',
 	'open c ', 'exec c SELECT 5');
 
 # What may be executed: the program's statements and ours, as they stand in the code.
 my $known = qr/\A(?:
 	Q[ ](?:SET[ ]work_mem|SELECT[ ]\d)|
-	Q[ ]SET[ ]LOCAL[ ]TRANSACTION[ ]ISOLATION[ ]LEVEL[ ]READ[ ]COMMITTED;[ ]SELECT[ ]pg_catalog\.current_setting\('statement_timeout'\)|
+	Q[ ]SET[ ]LOCAL[ ]TRANSACTION[ ]ISOLATION[ ]LEVEL[ ]READ[ ]COMMITTED;[ ]SELECT[ ]pg_catalog\.current_setting\('(?:statement_timeout|role)'\)|
 	Q[ ]SELECT[ ]'role'[ ]FROM|
-	Q[ ](?:DISCARD[ ]ALL|ROLLBACK|SET[ ]lock_timeout[ ]=[ ]\d+|RESET[ ](?:lock_timeout|client_encoding))\z|
+	Q[ ](?:DISCARD[ ]ALL|ROLLBACK|RESET[ ]client_encoding)\z|
+	P[ ][ ](?:SET[ ]lock_timeout[ ]=[ ]\d+|RESET[ ]lock_timeout)\z|
 	P[ ][ ]SELECT[ ](?:(?:,[ ])?pg_catalog\.set_config\(\$\d+,[ ]\$\d+,[ ]false\))+\z|
 	P[ ][ ]SELECT[ ]pg_catalog\.set_config\('client_encoding',[ ]\$1,[ ]false\)\z|
 	B[ ]
@@ -96,7 +98,7 @@ my %answers = ('an endless error' => [ error($endless) ], 'COPY IN' => [ copy_in
 	'a message of 1 GB' => [ 'D' . pack 'N', 1 << 30 ], 'a negative length' => [ 'D' . pack 'N', 0xffffffff ],
 	'another row than described' => [ @good_login, HostileServer::message('T', pack('n', 1) . "c\0" . pack('NnNnNn', 0, 0, 25, 65535, 0, 0)),
 		HostileServer::message('D', pack('nN', 1, 1_000_000) . 'x'), done('SELECT 1') ]);
-for my $subject (qw(capture examine discard set)) {
+for my $subject (qw(capture fingerprint examine discard set)) {
 	survives("$_ instead of an answer: $subject", { $subject => $answers{$_}, state => [ @defaults, setting('work_mem', '7') ] })
 	  # The rest of a message of 1 GB is waited for, as libpq alone waits.
 	  for grep { !/1 GB/ } sort keys %answers;

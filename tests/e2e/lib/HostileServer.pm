@@ -49,6 +49,7 @@ sub _subject
 {
 	my ($query) = @_;
 	return 'capture' if $query =~ /'setting' AS kind/;
+	return 'fingerprint' if $query =~ /SHOW ALL$/;
 	return 'examine' if $query =~ /^SELECT 'role' FROM/;
 	return 'discard' if $query eq 'DISCARD ALL';
 	return 'stains' if $query =~ /^SELECT pg_catalog\.current_setting\(/;
@@ -58,6 +59,7 @@ sub _subject
 
 my %usual = (
 	examine => [ rows(1) ],
+	fingerprint => [ done('SET'), rows(6, [ 'none', 'u', ('f') x 4 ]), rows(4), rows(3, [ 'work_mem', '7', 'of sorts' ]) ],
 	discard => [ done('DISCARD ALL') ],
 	stains => [ rows(1, [undef]) ],
 	set => [ done('SET') ],
