@@ -441,10 +441,8 @@ static struct wait begin_wait(int64_t deadline_ms)
 /* When to look again: after a while, which grows, and at the deadline. */
 static struct timespec next_look(struct wait *wait)
 {
-	struct timespec until;
+	int64_t at_us = process_clock_us() + wait->look_us;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	int64_t at_us = (int64_t)until.tv_sec * 1000000 + until.tv_nsec / 1000 + wait->look_us;
 	if (at_us > wait->deadline_ms * 1000)
 		at_us = wait->deadline_ms * 1000;
 	wait->look_us = smaller(wait->look_us * 2, LAST_LOOK_US);

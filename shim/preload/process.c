@@ -66,12 +66,17 @@ pid_t process_id(void)
 	return known;
 }
 
-int64_t process_clock_ms(void)
+int64_t process_clock_us(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t process_clock_ms(void)
+{
+	return process_clock_us() / 1000;
 }
 
 int process_defer_cancel(void)

@@ -9,8 +9,9 @@
 /* As getpid(2), without a system call for each: we ask at every step whether there was a fork. */
 pid_t process_id(void);
 
-/* Milliseconds of the monotonic clock. */
+/* Milliseconds, and microseconds, of the monotonic clock. */
 int64_t process_clock_ms(void);
+int64_t process_clock_us(void);
 
 /* Whether another thread exists, so that waiting for one makes sense. */
 bool process_has_threads(void);

@@ -4,9 +4,11 @@
  * session is opened; never talks to a server.
  */
 #include "target.h"
+#include "file_stamp.h"
 #include "lock.h"
 #include "pool.h"
 #include "process.h"
+#include "request_cache.h"
 #include "say.h"
 #include "settings.h"
 #include "status.h"
@@ -18,7 +20,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static struct target *targets; /* by key */
 
@@ -247,27 +248,6 @@ static bool merge_database_url(struct merge *merge)
 	return merge_parsed(merge, parsed, &extras);
 }
 
-/* A file's identity, so that a changed password or service file makes another target. */
-static void add_file_stamp(struct text *key, const char *path)
-{
-	struct stat file;
-
-	if (path && stat(path, &file) == 0)
-		text_add(key, "%ju.%ju.%jd.%ld", (uintmax_t)file.st_ino, (uintmax_t)file.st_size,
-		    (intmax_t)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
-	text_add_byte(key, '\n');
-}
-
-static void add_stamp_in(struct text *key, const char *folder_variable, const char *name)
-{
-	const char *folder = secure_getenv(folder_variable);
-	struct text path = {0};
-
-	text_add(&path, "%s/%s", folder ? folder : "", name);
-	add_file_stamp(key, path.bytes);
-	text_free(&path);
-}
-
 /* What libpq takes for a connect timeout: a whole number, perhaps with blanks around it. */
 static bool is_timeout(const char *text, long *seconds)
 {
@@ -305,14 +285,12 @@ static char *merge_key(const struct merge *merge, size_t *shared)
 			text_add(&key, "%s=%s\n", more_environment[i], value);
 	}
 	if (merge_explicit(merge, "service")) {
-		add_file_stamp(&key, secure_getenv("PGSERVICEFILE"));
-		add_stamp_in(&key, "HOME", ".pg_service.conf");
-		add_stamp_in(&key, "PGSYSCONFDIR", "pg_service.conf");
+		file_stamp(&key, secure_getenv("PGSERVICEFILE"));
+		file_stamp_in(&key, "HOME", ".pg_service.conf");
+		file_stamp_in(&key, "PGSYSCONFDIR", "pg_service.conf");
 	}
-	if (!merge_effective(merge, "password")) {
-		add_file_stamp(&key, merge_effective(merge, "passfile"));
-		add_stamp_in(&key, "HOME", ".pgpass");
-	}
+	if (!merge_effective(merge, "password"))
+		file_stamp_passwords(&key, merge_effective(merge, "passfile"));
 	if (merge->pgbouncer)
 		text_add(&key, "pgbouncer\n");
 	return text_take(&key);
@@ -565,9 +543,34 @@ static struct target *target_look_up(const struct merge *merge)
 	return target;
 }
 
-struct target *target_find(const struct request *request, bool *starved)
+static struct target *find_known(const struct text *key)
 {
-	NO_CANCEL();
+	lock_take(LOCK_TARGETS);
+	struct target *target = request_cache_find(key);
+	if (target)
+		target->references++;
+	lock_release(LOCK_TARGETS);
+	return target;
+}
+
+/* Not where a service file would have to be read to know whether it is still the same. */
+static void remember(const struct text *key, struct target *target, const struct merge *merge)
+{
+	const char *passfile = merge_effective(merge, "passfile");
+
+	if (merge_effective(merge, "service"))
+		return;
+	if (!passfile)
+		passfile = "";
+	lock_take(LOCK_TARGETS);
+	request_cache_add(key, target, merge_effective(merge, "password") ? NULL : passfile);
+	lock_release(LOCK_TARGETS);
+}
+
+/* key: what the request is remembered by; nothing where it cannot be */
+static struct target *find_by_merging(
+    const struct request *request, const struct text *key, bool *starved)
+{
 	struct merge merge = {.pgbouncer = settings()->pgbouncer};
 	struct target *target = NULL;
 	bool good = merge_begin(&merge);
@@ -581,8 +584,25 @@ struct target *target_find(const struct request *request, bool *starved)
 	good = good && merge_database_url(&merge);
 	if (good)
 		target = target_look_up(&merge);
+	if (target && key->bytes)
+		remember(key, target, &merge);
 	merge_end(&merge);
 	*starved = merge.starved || (good && !target);
+	return target;
+}
+
+struct target *target_find(const struct request *request, bool *starved)
+{
+	NO_CANCEL();
+	struct text key = {0};
+	struct target *target = NULL;
+
+	*starved = false;
+	if (request_key(&key, request))
+		target = find_known(&key);
+	if (!target)
+		target = find_by_merging(request, &key, starved);
+	text_free(&key);
 	return target;
 }
 
@@ -605,8 +625,10 @@ void target_release(struct target *target)
 		return;
 	lock_take(LOCK_TARGETS);
 	bool last = --target->references == 0;
-	if (last)
+	if (last) {
+		request_cache_forget(target);
 		HASH_DEL(targets, target);
+	}
 	lock_release(LOCK_TARGETS);
 	if (last)
 		target_free(target);

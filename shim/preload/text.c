@@ -9,6 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* All of it: there may be zeros among the bytes. */
+static void wipe(struct text *text)
+{
+	if (text->bytes)
+		explicit_bzero(text->bytes, text->length);
+	free(text->bytes);
+}
+
 static bool fail(struct text *text)
 {
 	text_free(text);
@@ -30,7 +38,7 @@ static bool make_room(struct text *text, size_t more)
 		return fail(text);
 	if (text->bytes)
 		memcpy(bytes, text->bytes, text->length + 1);
-	text_wipe(text->bytes);
+	wipe(text);
 	text->bytes = bytes;
 	text->room = room;
 	return true;
@@ -54,12 +62,18 @@ void text_add(struct text *text, const char *format, ...)
 	text->length += (size_t)length;
 }
 
+void text_add_bytes(struct text *text, const char *bytes, size_t length)
+{
+	if (length == 0 || text->failed || !make_room(text, length))
+		return;
+	memcpy(text->bytes + text->length, bytes, length);
+	text->length += length;
+	text->bytes[text->length] = '\0';
+}
+
 void text_add_byte(struct text *text, char byte)
 {
-	if (!make_room(text, 1))
-		return;
-	text->bytes[text->length++] = byte;
-	text->bytes[text->length] = '\0';
+	text_add_bytes(text, &byte, 1);
 }
 
 char *text_take(struct text *text)
@@ -72,7 +86,7 @@ char *text_take(struct text *text)
 
 void text_free(struct text *text)
 {
-	text_wipe(text->bytes);
+	wipe(text);
 	*text = (struct text){0};
 }
 

@@ -16,6 +16,7 @@ struct text {
 
 void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_add_byte(struct text *text, char byte);
+void text_add_bytes(struct text *text, const char *bytes, size_t length);
 
 /* The bytes, for the caller to free; NULL where memory ran out. */
 char *text_take(struct text *text);
