@@ -28,6 +28,7 @@ static struct known_request *known;
 
 static void forget(struct known_request *request)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the table is not freed before its last element */
 	HASH_DEL(known, request);
 	explicit_bzero(request->key, request->length);
 	free(request->passfile);
@@ -120,13 +121,13 @@ void request_cache_add(const struct text *key, struct target *target, const char
 	struct known_request *request = calloc(1, sizeof *request + key->length);
 
 	if (HASH_COUNT(known) >= MOST_REQUESTS)
-		while (known)
-			forget(known);
+		request_cache_forget(NULL);
 	if (!request)
 		return;
 	request->target = target;
 	request->length = key->length;
 	memcpy(request->key, key->bytes, key->length);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): as above */
 	HASH_ADD(hh, known, key, key->length, request);
 	if (!hash_added(request))
 		free(request);
@@ -136,9 +137,9 @@ void request_cache_add(const struct text *key, struct target *target, const char
 
 void request_cache_forget(const struct target *target)
 {
-	for (struct known_request *next, *request = known; request; request = next) {
-		next = request->hh.next;
-		if (request->target == target)
+	struct known_request *request, *next;
+
+	HASH_ITER (hh, known, request, next)
+		if (!target || request->target == target)
 			forget(request);
-	}
 }

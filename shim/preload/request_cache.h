@@ -25,7 +25,7 @@ struct target *request_cache_find(const struct text *key);
  */
 void request_cache_add(const struct text *key, struct target *target, const char *passfile);
 
-/* The target goes. */
+/* The target goes; NULL: all of them are forgotten. */
 void request_cache_forget(const struct target *target);
 
 #endif

@@ -312,6 +312,20 @@ static inline __attribute__((always_inline)) void session_leave(struct call *cal
 }
 
 /*
+ * Whether a call on the session needs no mark at all: there is one thread, nobody waits for a
+ * backend, and the call calls nobody back, or only while libpq says that a statement is in progress,
+ * which nobody moves.
+ */
+static inline __attribute__((always_inline)) bool session_is_plain(struct session *session)
+{
+	if (!SESSION_ALONE() || !session->ready ||
+	    __atomic_load_n(&session_awaited, __ATOMIC_RELAXED))
+		return false;
+	session_touch(session);
+	return true;
+}
+
+/*
  * The same for a call that neither waits nor calls back, on a session that is attached while nobody
  * waits for a backend: true when it is marked, false when it takes a session_enter. Nothing but a
  * signal handler can come in between, so no scope has to be left in an orderly way. The place on
@@ -341,7 +355,8 @@ static inline __attribute__((always_inline)) bool session_begin_look(
 		__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
 		return false;
 	}
-	session_touch(session);
+	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
+	    __ATOMIC_RELAXED);
 	return true;
 }
 

@@ -26,7 +26,7 @@ static bool fail(struct text *text)
 
 static bool make_room(struct text *text, size_t more)
 {
-	size_t room = text->room ? text->room : 64;
+	size_t room = text->room ? text->room : 256;
 
 	while (room < text->length + more + 1)
 		room *= 2;
@@ -48,17 +48,25 @@ void text_add(struct text *text, const char *format, ...)
 {
 	va_list arguments;
 
+	size_t left = text->room - text->length;
+	char *end = text->bytes ? text->bytes + text->length : NULL;
+
+	if (text->failed)
+		return;
 	va_start(arguments, format);
-	int length = vsnprintf(NULL, 0, format, arguments);
+	int length = vsnprintf(end, end ? left : 0, format, arguments);
 	va_end(arguments);
 	/* More than printf can count: a piece must not be left out of the middle. */
 	if (length < 0)
 		fail(text);
-	if (text->failed || !make_room(text, (size_t)length))
+	bool fits = (size_t)length < left;
+	if (text->failed || (!fits && !make_room(text, (size_t)length)))
 		return;
-	va_start(arguments, format);
-	vsnprintf(text->bytes + text->length, (size_t)length + 1, format, arguments);
-	va_end(arguments);
+	if (!fits) {
+		va_start(arguments, format);
+		vsnprintf(text->bytes + text->length, (size_t)length + 1, format, arguments);
+		va_end(arguments);
+	}
 	text->length += (size_t)length;
 }
 

@@ -96,9 +96,8 @@ int wrap_PQflush(PGconn *conn)
 }
 
 /* This one waits, as libpq's does. A command for which there was no backend has failed. */
-PGresult *wrap_PQgetResult(PGconn *conn)
+static __attribute__((noinline)) PGresult *get_result(PGconn *conn)
 {
-	PASS_THROUGH(PQgetResult, (conn));
 	SESSION_CALL(conn, ((const struct session *)conn)->kept ? CALL_ASK : CALL_STATE);
 	if (session->kept && session->state != SESSION_OPEN) {
 		command_free(session->kept);
@@ -106,6 +105,14 @@ PGresult *wrap_PQgetResult(PGconn *conn)
 		return REAL(PQmakeEmptyPGresult)(NULL, PGRES_FATAL_ERROR);
 	}
 	return session->conn ? REAL(PQgetResult)(session->conn) : NULL;
+}
+
+/* Called for every row in single-row mode. */
+PGresult *wrap_PQgetResult(PGconn *conn)
+{
+	PASS_THROUGH(PQgetResult, (conn));
+	struct session *session = (struct session *)conn;
+	return session_is_plain(session) ? KNOWN(PQgetResult)(session->conn) : get_result(conn);
 }
 
 /* Kept with the command, to be set once it is sent. */

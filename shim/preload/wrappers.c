@@ -18,9 +18,10 @@
 		return KNOWN(name) arguments; \
 	}
 
-/* Programs ask these all the time: they are worth a way of their own where nothing is special. */
+/* Programs ask these all the time: they are worth ways of their own where nothing is special. */
+#define APART static __attribute__((noinline))
 #define LIBPQ_STATE(result, name, parameters, arguments, value) \
-	static __attribute__((noinline)) result enter_##name parameters \
+	APART result enter_##name parameters \
 	{ \
 		SESSION_CALL(conn, CALL_STATE); \
 		if (!session->conn) \
@@ -28,9 +29,8 @@
 		conn = session->conn; \
 		return KNOWN(name) arguments; \
 	} \
-	result wrap_##name parameters \
+	APART result look_##name parameters \
 	{ \
-		PASS_THROUGH(name, arguments); \
 		struct session *session = (struct session *)conn; \
 		if (!SESSION_LOOK(session)) \
 			return enter_##name arguments; \
@@ -38,6 +38,15 @@
 		result found = KNOWN(name) arguments; \
 		session_end_look(session); \
 		return found; \
+	} \
+	result wrap_##name parameters \
+	{ \
+		PASS_THROUGH(name, arguments); \
+		struct session *session = (struct session *)conn; \
+		if (!session_is_plain(session)) \
+			return look_##name arguments; \
+		conn = session->conn; \
+		return KNOWN(name) arguments; \
 	}
 
 #define ATTACHED(kind, name, parameters, arguments) \
