@@ -61,6 +61,8 @@ bool request_key(struct text *key, const struct request *request)
 	    request->dbname, request->user, request->password};
 	uid_t user = geteuid();
 
+	if (!request->login && !request->conninfo && (!request->keywords || !request->values))
+		return false;
 	text_add_byte(key, request->login ? 'l' : request->conninfo ? 'c' : 'a');
 	if (request->login)
 		for (size_t i = 0; i < sizeof login / sizeof *login; i++)

@@ -9,7 +9,7 @@
 
 /*
  * All that a request's target depends on besides files: its own words, and the environment. False
- * where there was no memory.
+ * where it has no words, or there was no memory.
  */
 bool request_key(struct text *key, const struct request *request);
 

@@ -74,9 +74,16 @@ bool custom_overflowed(void)
 }
 
 /* A byte of an unquoted name; those of other encodings may be letters. */
-static bool is_word(char byte)
+static inline bool is_word(char byte)
 {
-	return isalnum((unsigned char)byte) || byte == '_' || byte == '$' || (byte & 0x80);
+	static const bool words[256] = {['0' ... '9'] = true,
+	    ['A' ... 'Z'] = true,
+	    ['a' ... 'z'] = true,
+	    ['_'] = true,
+	    ['$'] = true,
+	    [0x80 ... 0xff] = true};
+
+	return words[(unsigned char)byte];
 }
 
 /* Past white space and comments; block comments nest in PostgreSQL. */
@@ -257,7 +264,19 @@ static bool changes_rows(const char *query)
 static bool may_matter(const char *word)
 {
 	static const char beginnings[][4] = {"set", "pg_", "dbl", "lis", "unl", "dis", "loa"};
+	static const bool first[256] = {['S'] = true,
+	    ['s'] = true,
+	    ['P'] = true,
+	    ['p'] = true,
+	    ['D'] = true,
+	    ['d'] = true,
+	    ['L'] = true,
+	    ['l'] = true,
+	    ['U'] = true,
+	    ['u'] = true};
 
+	if (!first[(unsigned char)word[0]])
+		return false;
 	for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
 		if ((word[0] | 0x20) == beginnings[i][0] && (word[1] | 0x20) == beginnings[i][1])
 			return word[2] == '_' || (word[2] | 0x20) == beginnings[i][2];
