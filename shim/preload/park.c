@@ -427,21 +427,18 @@ static char *failure(const struct backend *backend, PGresult *result, const char
 	return error ? error : no_memory;
 }
 
-static char *run_assignments(struct assignments *assignments, struct backend *backend)
+static int send_assignments(struct assignments *list, PGconn *conn)
 {
-	char *query = text_take(&assignments->query);
+	if (!list->query.bytes)
+		return 0;
+	return REAL(PQsendQueryParams)(
+	    conn, list->query.bytes, list->count, NULL, list->values, NULL, NULL, 0);
+}
 
-	if (assignments->count == 0)
-		return NULL;
-	if (!query)
-		return no_memory;
-	char *error = failure(backend,
-	    backend_answer(
-		backend, REAL(PQsendQueryParams)(backend->conn, query, assignments->count, NULL,
-			     assignments->values, NULL, NULL, 0)),
-	    "its settings");
-	free(query);
-	return error;
+static void free_assignments(struct assignments *list)
+{
+	text_free(&list->query);
+	free(list->values);
 }
 
 /* What would hinder our own statements comes after them. */
@@ -454,27 +451,20 @@ static bool comes_last(const struct snapshot *snapshot, int row)
 }
 
 /* Settings first, then who the session is: what it may set, it may set as itself at login. */
-static char *restore_settings(const struct snapshot *snapshot, struct backend *backend)
+static void list_settings(
+    struct assignments *list, const struct snapshot *snapshot, const struct backend *backend)
 {
-	int rows = REAL(PQntuples)(snapshot->rows);
-	struct assignments list = {.values = malloc(((size_t)rows + 2) * 2 * sizeof(char *))};
-
-	if (!list.values)
-		return no_memory;
-	for (int row = 0; row < rows; row++) {
+	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++) {
 		if (is_kind(snapshot->rows, row, "custom") ||
 		    (is_kind(snapshot->rows, row, "setting") && !comes_last(snapshot, row)))
-			assign(&list, cell(snapshot->rows, row, NAME),
+			assign(list, cell(snapshot->rows, row, NAME),
 			    cell(snapshot->rows, row, VALUE));
 	}
 	if (has_other_login(snapshot, backend->conn))
-		assign(&list, "session_authorization",
-		    cell(snapshot->login, 0, SESSION_AUTHORIZATION));
+		assign(
+		    list, "session_authorization", cell(snapshot->login, 0, SESSION_AUTHORIZATION));
 	if (has_role(snapshot) || backend->default_role)
-		assign(&list, "role", cell(snapshot->login, 0, ROLE));
-	char *error = run_assignments(&list, backend);
-	free(list.values);
-	return error;
+		assign(list, "role", cell(snapshot->login, 0, ROLE));
 }
 
 static char *restore_last(const struct snapshot *snapshot, struct backend *backend)
@@ -492,8 +482,12 @@ static char *restore_last(const struct snapshot *snapshot, struct backend *backe
 		else if (changed_default(snapshot, row) && strcmp(name, "client_encoding") != 0)
 			assign(&list, name, changed_default(snapshot, row));
 	}
-	char *error = run_assignments(&list, backend);
-	free(list.values);
+	char *error =
+	    list.count == 0
+		? NULL
+		: failure(backend, backend_answer(backend, send_assignments(&list, backend->conn)),
+		      "its settings");
+	free_assignments(&list);
 	return error;
 }
 
@@ -578,26 +572,47 @@ static int send_lock_timeout(PGconn *conn, bool limited)
 	return REAL(PQsendQueryParams)(conn, query, 0, NULL, NULL, NULL, NULL, 0);
 }
 
-/* The steps of preparing again, by row: one before the first row, one after the last. */
-static bool is_step(const struct snapshot *snapshot, int row)
+/*
+ * What is put back in one go: the settings, and then the prepared statements, by row; one step before
+ * the first row limits the wait for locks, one after the last lifts that.
+ */
+struct steps {
+	const struct snapshot *snapshot;
+	struct assignments settings;
+	int rows;
+	bool any_prepared;
+};
+enum { SETTINGS = -2, LIMIT = -1 };
+
+static bool is_prepared(const struct snapshot *snapshot, int row)
 {
-	return row < 0 || row == REAL(PQntuples)(snapshot->rows) ||
-	       is_kind(snapshot->rows, row, "prepared") || is_kind(snapshot->rows, row, "PREPARE");
+	return is_kind(snapshot->rows, row, "prepared") || is_kind(snapshot->rows, row, "PREPARE");
 }
 
-static int send_step(const struct snapshot *snapshot, int row, PGconn *conn)
+static bool is_step(const struct steps *steps, int row)
 {
-	if (row < 0 || row == REAL(PQntuples)(snapshot->rows))
-		return send_lock_timeout(conn, row < 0);
-	return send_prepare(snapshot, row, conn);
+	if (row == SETTINGS)
+		return steps->settings.count > 0;
+	if (row == LIMIT || row == steps->rows)
+		return steps->any_prepared;
+	return is_prepared(steps->snapshot, row);
+}
+
+static int send_step(struct steps *steps, int row, PGconn *conn)
+{
+	if (row == SETTINGS)
+		return send_assignments(&steps->settings, conn);
+	if (row == LIMIT || row == steps->rows)
+		return send_lock_timeout(conn, row == LIMIT);
+	return send_prepare(steps->snapshot, row, conn);
 }
 
 /* Each step is a transaction of its own: one that fails leaves the others alone. */
-static bool send_all_steps(const struct snapshot *snapshot, PGconn *conn)
+static bool send_all_steps(struct steps *steps, PGconn *conn)
 {
-	for (int row = -1; row <= REAL(PQntuples)(snapshot->rows); row++)
-		if (is_step(snapshot, row) &&
-		    (!send_step(snapshot, row, conn) || !REAL(PQpipelineSync)(conn)))
+	for (int row = SETTINGS; row <= steps->rows; row++)
+		if (is_step(steps, row) &&
+		    (!send_step(steps, row, conn) || !REAL(PQpipelineSync)(conn)))
 			return false;
 	return true;
 }
@@ -606,54 +621,63 @@ static bool send_all_steps(const struct snapshot *snapshot, PGconn *conn)
  * A statement that cannot be prepared any more (its table is gone) is forgotten with a line on
  * stderr: executing it would have failed as well, only with another error.
  */
-static char *end_step(const struct snapshot *snapshot, int row, struct backend *backend)
+static char *end_step(const struct steps *steps, int row, struct backend *backend)
 {
 	PGresult *next, *result = backend_next_result(backend);
-	const char *name = row >= 0 && row < REAL(PQntuples)(snapshot->rows)
-			       ? cell(snapshot->rows, row, NAME)
-			       : NULL;
+	bool prepares = row > LIMIT && row < steps->rows;
 
 	while (result && (next = backend_next_result(backend)))
 		REAL(PQclear)(next);
 	bool refused = server_refused(result);
-	char *error = failure(backend, result, "a prepared statement");
-	if (error && refused && name && REAL(PQstatus)(backend->conn) == CONNECTION_OK) {
-		say("prepared statement \"%s\" is forgotten: it can no longer be prepared", name);
+	char *error =
+	    failure(backend, result, row == SETTINGS ? "its settings" : "a prepared statement");
+	if (error && refused && prepares && REAL(PQstatus)(backend->conn) == CONNECTION_OK) {
+		say("prepared statement \"%s\" is forgotten: it can no longer be prepared",
+		    cell(steps->snapshot->rows, row, NAME));
 		free_error(error);
 		error = NULL;
 	}
 	return error;
 }
 
-/* In one round trip where this libpq has pipelines, else in one for each. */
-static char *prepare_all(const struct snapshot *snapshot, struct backend *backend)
+/* In one round trip where there are several steps and this libpq has pipelines. */
+static char *run_steps(struct steps *steps, struct backend *backend)
 {
 	PGconn *conn = backend->conn;
-	bool pipelined = HAS(PQenterPipelineMode) && REAL(PQenterPipelineMode)(conn);
+	bool pipelined =
+	    steps->any_prepared && HAS(PQenterPipelineMode) && REAL(PQenterPipelineMode)(conn);
 	char *error = NULL;
 
-	if (pipelined && !send_all_steps(snapshot, conn))
-		return failure(backend, NULL, "a prepared statement");
-	for (int row = -1; !error && row <= REAL(PQntuples)(snapshot->rows); row++) {
-		if (!is_step(snapshot, row))
+	if (pipelined && !send_all_steps(steps, conn))
+		return failure(backend, NULL, "its state");
+	for (int row = SETTINGS; !error && row <= steps->rows; row++) {
+		if (!is_step(steps, row))
 			continue;
-		if (!pipelined && !send_step(snapshot, row, conn))
-			return failure(backend, NULL, "a prepared statement");
-		error = end_step(snapshot, row, backend);
+		if (!pipelined && !send_step(steps, row, conn))
+			return failure(backend, NULL, "its state");
+		error = end_step(steps, row, backend);
 		if (pipelined && !error)
 			REAL(PQclear)(backend_next_result(backend)); /* the end of the step */
 	}
 	if (pipelined && !error && !REAL(PQexitPipelineMode)(conn))
-		error = failure(backend, NULL, "a prepared statement");
+		error = failure(backend, NULL, "its state");
 	return error;
 }
 
-static char *restore_prepared(const struct snapshot *snapshot, struct backend *backend)
+static char *restore_most(const struct snapshot *snapshot, struct backend *backend)
 {
-	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++)
-		if (is_step(snapshot, row))
-			return prepare_all(snapshot, backend);
-	return NULL;
+	int rows = REAL(PQntuples)(snapshot->rows);
+	struct steps steps = {.snapshot = snapshot, .rows = rows};
+
+	steps.settings.values = malloc(((size_t)rows + 2) * 2 * sizeof(char *));
+	if (!steps.settings.values)
+		return no_memory;
+	list_settings(&steps.settings, snapshot, backend);
+	for (int row = 0; row < rows; row++)
+		steps.any_prepared |= is_prepared(snapshot, row);
+	char *error = run_steps(&steps, backend);
+	free_assignments(&steps.settings);
+	return error;
 }
 
 bool snapshot_restore(const struct snapshot *snapshot, struct backend *backend, char **why)
@@ -663,9 +687,7 @@ bool snapshot_restore(const struct snapshot *snapshot, struct backend *backend, 
 	backend_talk(backend);
 	error = use_server_encoding(backend);
 	if (!error)
-		error = restore_settings(snapshot, backend);
-	if (!error)
-		error = restore_prepared(snapshot, backend);
+		error = restore_most(snapshot, backend);
 	if (!error)
 		error = restore_encoding(snapshot, backend);
 	if (!error)
