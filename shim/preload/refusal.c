@@ -1,7 +1,7 @@
 /*
  * Refusals: a server or pooler that has no connection left for us. Owns the words by which one is
  * known, the pauses between attempts, and the line that tells the user what to set. Called when a
- * backend could not be opened; what is shared instead is decided by session.c and pool.c.
+ * backend could not be opened; what is shared instead is decided by session_open.c and pool.c.
  */
 #include "refusal.h"
 #include "process.h"

@@ -1,6 +1,6 @@
 /*
  * Sessions: what the program believes are connections. A session's address lies in one reserved
- * range, so that telling it from a backend is a subtraction and a comparison. See session.c.
+ * range, so that telling it from a backend is a subtraction and a comparison. See session.c and its parts.
  */
 #ifndef SESSION_H
 #define SESSION_H
