@@ -44,6 +44,8 @@
  * finish             PQfinish
  * used_after_finish  a call on a session that was finished
  * finished_twice     PQfinish once more
+ * premature_finish   PQfinish, in a forked child, of a connection that its parent (owner: its pid)
+ *                    has: left as it is
  * exhausted          no backend was to be had in time; holders: the sessions that had them
  * reclaimed          taken from a session for another one; kept: what kept it from being parked
  * connected          a connection to the server was made
@@ -65,6 +67,7 @@
 	EVENT(FINISH, "finish", "session stack whose") \
 	EVENT(USED_AFTER_FINISH, "used_after_finish", "session stack whose") \
 	EVENT(FINISHED_TWICE, "finished_twice", "session stack whose") \
+	EVENT(PREMATURE_FINISH, "premature_finish", "owner stack whose") \
 	EVENT(EXHAUSTED, "exhausted", "session stack whose target holders") \
 	EVENT(RECLAIMED, "reclaimed", "session kept") \
 	EVENT(CONNECTED, "connected", "") \

@@ -396,6 +396,13 @@ static bool read_lost(struct line *line)
 	return true;
 }
 
+/* The parent's connection goes on: nothing that a report would hold against anybody. */
+static bool read_premature_finish(struct line *line)
+{
+	(void)line;
+	return true;
+}
+
 struct reader {
 	bool (*read)(struct line *line);
 	bool (*read_told)(struct line *line, struct told *told); /* of a session that is known */
@@ -413,6 +420,7 @@ static const struct reader readers[TRACE_EVENTS] = {
     [TRACE_FINISHED_TWICE] = {NULL, read_finished_twice},
     [TRACE_TRANSACTION] = {NULL, read_transaction},
     [TRACE_RECLAIMED] = {NULL, read_reclaimed},
+    [TRACE_PREMATURE_FINISH] = {read_premature_finish, NULL},
     [TRACE_EXHAUSTED] = {read_exhausted, NULL},
     [TRACE_CONNECTED] = {read_connected, NULL},
     [TRACE_CLOSED] = {read_closed, NULL},

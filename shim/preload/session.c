@@ -695,6 +695,10 @@ void session_finish(struct session *session)
 	/* Below, while the server is at work on the reset: it costs the program least there. */
 	bool to_tell = session->told;
 	session->told = false;
+	if (session->backend && session->owner != process_id()) {
+		trace_premature_finish(session);
+		say_debug("PQfinish of a connection that is the parent's: it is left to it");
+	}
 	if (session->has_events)
 		close_attached(session);
 	struct backend *backend = detach_own(session);

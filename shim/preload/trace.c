@@ -342,19 +342,24 @@ static void add_whose(struct text *line)
 	trace_add(line, "source", whose.source);
 }
 
+static void add_where(struct text *line, unsigned long stack)
+{
+	if (stack > 0)
+		add_number(line, "stack", (int64_t)stack);
+	add_whose(line);
+}
+
 /* An event of a session that this process has told of, with where and by whom. */
 static struct text line_of(enum trace_event event, const struct session *session, bool where)
 {
+	/* It may have a line of its own, which comes first. */
 	unsigned long stack = where ? stack_now() : 0;
 	struct text line = trace_line(event);
 
 	if (session->number > 0)
 		add_number(&line, "session", (int64_t)session->number);
-	if (!where)
-		return line;
-	if (stack > 0)
-		add_number(&line, "stack", (int64_t)stack);
-	add_whose(&line);
+	if (where)
+		add_where(&line, stack);
 	return line;
 }
 
@@ -449,6 +454,18 @@ void trace_used_after_finish(struct session *session)
 {
 	misuse(TRACE_USED_AFTER_FINISH, session);
 	session->told = session->teller == process_id() && session->number > 0;
+}
+
+/* Its number would be the parent's. */
+void trace_premature_finish(const struct session *session)
+{
+	if (!is_on())
+		return;
+	unsigned long stack = stack_now();
+	struct text line = trace_line(TRACE_PREMATURE_FINISH);
+	add_number(&line, "owner", session->owner);
+	add_where(&line, stack);
+	trace_put(&line);
 }
 
 void trace_finished_twice(const struct session *session)

@@ -30,6 +30,9 @@ void trace_finish(const struct session *session);
 void trace_used_after_finish(struct session *session);
 void trace_finished_twice(const struct session *session);
 
+/* A forked child finishes what its parent has. */
+void trace_premature_finish(const struct session *session);
+
 /* It is in a transaction when it is finished or closed at exit. */
 void trace_transaction(const struct session *session);
 

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use File::Temp qw(tempdir);
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use PqleashTest;
@@ -45,6 +46,22 @@ sub parent_is_undisturbed
 	is($said->{status}, 0, '... to its end');
 	return;
 }
+
+subtest 'a premature finish is traced' => sub {
+	my $folder = tempdir(CLEANUP => 1);
+	my $said = play({ PQLEASH_TRACE => "$folder/trace", PQLEASH_LIMIT => 4 }, 'fork', 'finish');
+	parent_is_undisturbed($said, 'a child finishes all');
+	my @told;
+	for my $path (glob "$folder/trace/*") {
+		open my $file, '<', $path or die "$path: $!";
+		my ($start, @lines) = <$file>;
+		my ($parent) = $start =~ /"parent":(\d+)/;
+		push @told, grep { /"event":"premature_finish".*"owner":$parent,"stack":\d+/ } @lines;
+	}
+	is(scalar(@told), 4, 'each of the four, with whose it is, and where');
+	is(reported({}, 'report', "$folder/trace")->{status}, 0, 'the report reads it');
+	no_connections();
+};
 
 # ---- The child does not use what it has inherited ----
 
