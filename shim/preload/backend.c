@@ -88,8 +88,7 @@ static int look_out(struct pollfd *wanted)
 	return ready;
 }
 
-/* For libpq to have a result; false when the server is silent until the deadline. */
-static bool wait_for_result(PGconn *conn, int64_t deadline_ms)
+bool backend_wait_for_result(PGconn *conn, int64_t deadline_ms)
 {
 	int flushed;
 
@@ -115,7 +114,7 @@ PGresult *backend_next_result(struct backend *backend)
 {
 	long timeout_ms = settings()->connect_timeout_ms;
 
-	if (!wait_for_result(backend->conn, process_clock_ms() + timeout_ms)) {
+	if (!backend_wait_for_result(backend->conn, process_clock_ms() + timeout_ms)) {
 		say("%s has not answered for %ld ms: a connection is given up",
 		    backend->target->label, timeout_ms);
 		break_connection(backend);

@@ -148,6 +148,9 @@ PGresult *backend_query(struct backend *backend, const char *query);
  */
 PGresult *backend_answer(struct backend *backend, int sent);
 
+/* For libpq to have a result, or an error to tell; false when there is none until the deadline. */
+bool backend_wait_for_result(PGconn *conn, int64_t deadline_ms);
+
 /* The same, result by result, as PQgetResult. */
 PGresult *backend_next_result(struct backend *backend);
 

@@ -20,7 +20,7 @@
 /* How long a call waits for another thread's call on the same session, which libpq forbids it to. */
 #define OTHERS_CALL_MS 1000
 
-__thread uintptr_t session_thread;
+__thread uintptr_t session_thread __attribute__((tls_model("initial-exec")));
 
 void session_number_thread(void)
 {

@@ -110,8 +110,8 @@ static void backtrace(struct frames *frames)
  * this thread, and every return address still stands where that one had it, the stack is the same.
  * Only on the thread's own stack, whose bounds are known, so that nothing is read that is not there.
  */
-#define MOST_KNOWN 4
-#define MOST_KNOWN_FRAMES 48
+#define MOST_KNOWN 3
+#define MOST_KNOWN_FRAMES 32
 
 struct known_stack {
 	uintptr_t here; /* the frame that asked; 0 for none */
@@ -120,7 +120,8 @@ struct known_stack {
 };
 
 static __thread struct known_stack known[MOST_KNOWN] __attribute__((tls_model("initial-exec")));
-static __thread unsigned next_known, unknown __attribute__((tls_model("initial-exec")));
+static __thread unsigned next_known __attribute__((tls_model("initial-exec")));
+static __thread unsigned unknown __attribute__((tls_model("initial-exec"))); /* so many more */
 static __thread uintptr_t stack_end __attribute__((tls_model("initial-exec")));
 
 static uintptr_t find_stack_end(void)

@@ -2,9 +2,24 @@
  * The wrappers of the commands that return their result. A PQcancel may come while one waits for its
  * session's backend: then it is cancelled as soon as the server has it.
  */
+#include "backend.h"
 #include "command.h"
+#include "process.h"
 #include "session.h"
 #include "statement.h"
+
+/*
+ * A cancel that is there before the server has begun with the statement does nothing, and was meant
+ * for just this one: so it is sent again, for as long as a busy server may take to begin.
+ */
+static void cancel_until_it_ends(PGconn *conn)
+{
+	for (int pause_ms = 20; pause_ms < 1000; pause_ms *= 2) {
+		REAL(PQrequestCancel)(conn);
+		if (backend_wait_for_result(conn, process_clock_ms() + pause_ms))
+			return;
+	}
+}
 
 /* As PQexec does it, to the last result or the beginning of a COPY, with the cancel right behind. */
 static PGresult *execute_and_cancel(PGconn *conn, const struct command *command)
@@ -13,7 +28,7 @@ static PGresult *execute_and_cancel(PGconn *conn, const struct command *command)
 
 	if (!command_send(command, conn))
 		return NULL;
-	REAL(PQrequestCancel)(conn);
+	cancel_until_it_ends(conn);
 	while ((next = REAL(PQgetResult)(conn))) {
 		ExecStatusType status = REAL(PQresultStatus)(next);
 
