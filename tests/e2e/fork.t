@@ -156,7 +156,8 @@ for my $way (qw(fork double)) {
 
 # ---- Threads ----
 
-for my $limit (3, 8) {
+# A sanitizer's allocator (that of GCC 12) takes none of its locks around a fork: a child of threads may hang in it.
+for my $limit ($ENV{PQLEASH_TEST_PRELOAD} ? () : (3, 8)) {
 	subtest "limit $limit: forks while other threads are at work" => sub {
 		my $line = log_size();
 		my $result = leashed({ PQLEASH_LIMIT => $limit, TIMEOUT => 60 }, "$subjects/forks_threaded", 6, 150);
