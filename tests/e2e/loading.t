@@ -200,7 +200,8 @@ subtest 'start-up' => sub {
 	my $empty = system_calls("$subjects/libempty.so");
 	plan skip_all => 'no strace here' if !$empty->{execve};
 	cmp_ok($empty->{openat} // 0, '>=', 2, 'strace sees them');
-	is_deeply(system_calls($object), $empty, 'no more system calls than with an empty preload');
+	my $ours = system_calls($object);
+	is_deeply([ grep { $ours->{$_} > ($empty->{$_} // 0) } sort keys %$ours ], [], 'no more system calls than with an empty preload');
 	my $maps = leashed({}, 'cat', '/proc/self/maps')->{out};
 	like($maps, qr{/libpqleash\.so$}m, 'the object is in a program without libpq');
 	unlike($maps, qr{/lib(?:pq|ssl|crypto|gssapi_krb5)[.-]}, '... and nothing else has come with it');
