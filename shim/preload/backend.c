@@ -95,19 +95,28 @@ bool backend_wait_for_result(PGconn *conn, int64_t deadline_ms)
 	while ((flushed = REAL(PQflush)(conn)) == 1 || (flushed == 0 && REAL(PQisBusy)(conn))) {
 		struct pollfd wanted = {.fd = REAL(PQsocket)(conn),
 		    .events = (short)(POLLIN | (flushed == 1 ? POLLOUT : 0))};
-		int64_t left = deadline_ms - process_clock_ms();
 
-		if (left <= 0)
-			return false;
 		if (wanted.fd < 0)
 			return true; /* libpq has to say what is wrong */
+		/* What is there counts, also where we were stopped until after the deadline. */
 		int ready = look_out(&wanted);
+		int64_t left = deadline_ms - process_clock_ms();
+		if (ready == 0 && left <= 0)
+			return false;
 		if (ready == 0)
-			ready = poll(&wanted, 1, (int)left);
+			ready = poll(&wanted, 1, left < INT_MAX ? (int)left : INT_MAX);
 		if (ready > 0 && !REAL(PQconsumeInput)(conn))
 			return true;
 	}
 	return true;
+}
+
+/* No answer of ours: libpq repeats it until the copying is over. */
+static bool is_copy(const PGresult *answer)
+{
+	ExecStatusType status = REAL(PQresultStatus)(answer);
+
+	return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
 
 PGresult *backend_next_result(struct backend *backend)
@@ -120,9 +129,8 @@ PGresult *backend_next_result(struct backend *backend)
 		break_connection(backend);
 	}
 	PGresult *result = REAL(PQgetResult)(backend->conn);
-	ExecStatusType status = REAL(PQresultStatus)(result);
 	/* Nothing of ours copies: libpq would give this result for ever. */
-	if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
+	if (is_copy(result))
 		break_connection(backend);
 	return result;
 }
@@ -245,27 +253,22 @@ void backend_note_process(struct backend *backend, const char *pid, const char *
 
 static void note_sources(struct backend *backend, const PGresult *found)
 {
-	backend->never_reset = false;
+	backend->never_reset = backend->functions_set = false;
 	for (int row = 0; row < REAL(PQntuples)(found); row++) {
 		const char *source = REAL(PQgetvalue)(found, row, 0);
 
-		if (strcmp(source, "role") == 0)
+		if (strcmp(source, "role") == 0) {
 			backend->default_role = true;
-		else if (statement_scan(source) & STATEMENT_SETS_UNKNOWN)
+			continue;
+		}
+		backend->functions_set = true;
+		if (statement_scan(source) & STATEMENT_SETS_UNKNOWN)
 			backend->never_reset = true;
 	}
 	if (backend->never_reset || backend->default_role)
 		say_debug("%s: %s: its backends are closed, not reused", backend->target->label,
 		    backend->never_reset ? "a function sets a setting by a computed name"
 					 : "a default role");
-}
-
-/* No answer of ours: libpq repeats it until the copying is over. */
-static bool is_copy(const PGresult *answer)
-{
-	ExecStatusType status = REAL(PQresultStatus)(answer);
-
-	return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
 
 /* Clears it. */
@@ -320,9 +323,10 @@ bool backend_examined_by(struct backend *backend, int64_t until_ms)
 		struct pollfd wanted = {.fd = REAL(PQsocket)(backend->conn), .events = POLLIN};
 		int64_t left = until_ms - process_clock_ms();
 
-		if (left <= 0)
+		if (left < 0)
+			left = 0;
+		if (poll(&wanted, 1, left < INT_MAX ? (int)left : INT_MAX) == 0 && left == 0)
 			return false;
-		poll(&wanted, 1, left < INT_MAX ? (int)left : INT_MAX);
 	}
 	return true;
 }
@@ -368,7 +372,7 @@ static void begin(struct backend *backend, struct target *target)
 	backend->guard[0] = '\0';
 	pool_note_process(backend, 0, "");
 	backend->stain_count = 0;
-	backend->has_temporary = false;
+	backend->has_temporary = backend->functions_set = false;
 	backend->blank.taken = false;
 }
 

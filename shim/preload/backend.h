@@ -34,21 +34,22 @@ struct backend {
 	int descriptor;          /* libpq's socket, as it was opened; -1 while that is not known */
 	dev_t device; /* ... to know it from a file of the program's that has its number */
 	ino_t inode;
-	pid_t *share;           /* what was forked since it was attached has it, too: see share.h */
-	bool connected;         /* the trace has been told so */
-	bool reset_pending;     /* DISCARD ALL was sent and not read yet */
-	bool tracing;           /* libpq writes what it exchanges to a file of the program */
-	bool unshared;          /* known by its pid, or changed beyond reset: for nobody else */
-	bool examined;          /* what only needs to be asked once has been asked */
-	bool never_reset;       /* what its sessions change cannot be known, nor reset */
-	bool default_role;      /* the login has one, which DISCARD ALL does not give back */
-	bool asking;            /* that question is on its way */
-	bool refused;           /* a pooler has connected us, but has no place at the server */
-	bool has_temporary;     /* its sessions have had temporary objects */
-	int64_t asked_ms;       /* when it was asked */
-	int process;            /* pid of the server's that answered last; 0 for unknown */
-	char process_start[24]; /* when that began */
-	char guard[24];         /* the statement_timeout we gave it, as SHOW tells it; or "" */
+	pid_t *share;       /* what was forked since it was attached has it, too: see share.h */
+	bool connected;     /* the trace has been told so */
+	bool reset_pending; /* DISCARD ALL was sent and not read yet */
+	bool tracing;       /* libpq writes what it exchanges to a file of the program */
+	bool unshared;      /* known by its pid, or changed beyond reset: for nobody else */
+	bool examined;      /* what only needs to be asked once has been asked */
+	bool never_reset;   /* what its sessions change cannot be known, nor reset */
+	bool functions_set; /* there are functions that set something: no text of a call tells */
+	bool default_role;  /* the login has one, which DISCARD ALL does not give back */
+	bool asking;        /* that question is on its way */
+	bool refused;       /* a pooler has connected us, but has no place at the server */
+	bool has_temporary; /* its sessions have had temporary objects */
+	int64_t asked_ms;   /* when it was asked */
+	int process;        /* pid of the server's that answered last; 0 for unknown */
+	char process_start[24];   /* when that began */
+	char guard[24];           /* the statement_timeout we gave it, as SHOW tells it; or "" */
 	struct fingerprint blank; /* of a session that has changed nothing */
 	uint64_t generation;      /* of what a new connection sees: see pool_login_changed */
 	size_t stain_count;

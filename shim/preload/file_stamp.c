@@ -13,8 +13,9 @@ void file_stamp(struct text *text, const char *path)
 	struct stat file;
 
 	if (path && stat(path, &file) == 0)
-		text_add(text, "%ju.%ju.%jd.%ld", (uintmax_t)file.st_ino, (uintmax_t)file.st_size,
-		    (intmax_t)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
+		text_add(text, "%ju.%ju.%jo.%jd.%ld.%jd.%ld", (uintmax_t)file.st_ino,
+		    (uintmax_t)file.st_size, (uintmax_t)file.st_mode, (intmax_t)file.st_mtim.tv_sec,
+		    file.st_mtim.tv_nsec, (intmax_t)file.st_ctim.tv_sec, file.st_ctim.tv_nsec);
 	text_add_byte(text, '\n');
 }
 

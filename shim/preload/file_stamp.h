@@ -4,7 +4,7 @@
 
 #include "text.h"
 
-/* Its identity, size and time; path may be NULL, and the file need not exist. */
+/* Its identity, size, mode and times; path may be NULL, and the file need not exist. */
 void file_stamp(struct text *text, const char *path);
 
 /* The same of a file in the folder that a variable of the environment names. */

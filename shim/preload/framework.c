@@ -9,7 +9,6 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -22,11 +21,13 @@ struct named {
 	const char *name;
 };
 
-static struct {
+struct questions {
 	struct named *(*cunit_suite)(void);
 	struct named *(*cunit_test)(void);
 	const char *(*check_test)(void);
-} ask;
+};
+static struct questions ask;
+static bool looked;
 
 /* ---- The symbol table of the program's file ---- */
 
@@ -110,17 +111,26 @@ static void *look_up(const struct image *image, const char *name)
 	return found || !image->bytes ? found : find_in_program(image, name);
 }
 
+/*
+ * No lock, nor pthread_once: the loader has one, which a constructor that connects holds already,
+ * while another thread would hold ours and wait for that. Who comes at the same time finds the same.
+ */
 static void find_frameworks(void)
 {
 	struct image image = {0};
+	struct questions questions;
 
 	if (!map_program(&image))
 		image.bytes = NULL;
-	ask.cunit_suite = (struct named * (*)(void)) look_up(&image, "CU_get_current_suite");
-	ask.cunit_test = (struct named * (*)(void)) look_up(&image, "CU_get_current_test");
-	ask.check_test = (const char *(*)(void))look_up(&image, "tcase_name");
+	questions.cunit_suite = (struct named * (*)(void)) look_up(&image, "CU_get_current_suite");
+	questions.cunit_test = (struct named * (*)(void)) look_up(&image, "CU_get_current_test");
+	questions.check_test = (const char *(*)(void))look_up(&image, "tcase_name");
 	if (image.bytes)
 		munmap((void *)image.bytes, image.size);
+	__atomic_store_n(&ask.cunit_suite, questions.cunit_suite, __ATOMIC_RELAXED);
+	__atomic_store_n(&ask.cunit_test, questions.cunit_test, __ATOMIC_RELAXED);
+	__atomic_store_n(&ask.check_test, questions.check_test, __ATOMIC_RELAXED);
+	__atomic_store_n(&looked, true, __ATOMIC_RELEASE);
 }
 
 static void set_suite(struct framework_test *running, const char *name, size_t length)
@@ -178,12 +188,12 @@ static void read_environment(struct framework_test *running)
 
 struct framework_test framework_now(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct framework_test running = {0};
 	const struct named *suite, *test;
 	const char *name;
 
-	pthread_once(&once, find_frameworks);
+	if (!__atomic_load_n(&looked, __ATOMIC_ACQUIRE))
+		find_frameworks();
 	if (ask.cunit_suite && (suite = ask.cunit_suite()) && suite->name) {
 		running.source = "cunit";
 		set_suite(&running, suite->name, strlen(suite->name));

@@ -67,8 +67,7 @@ LIBPQ(KEPT, int, PQprotocolVersion, (const PGconn *conn), (conn), protocol_versi
 LIBPQ(KEPT, int, PQfullProtocolVersion, (const PGconn *conn), (conn), full_protocol_version) /* since 18 */
 
 /* Connection status: changes during its life */
-LIBPQ(STATE, ConnStatusType, PQstatus, (const PGconn *conn), (conn),
-	session->state == SESSION_STARTING ? CONNECTION_STARTED : CONNECTION_OK)
+LIBPQ(OWN, ConnStatusType, PQstatus, (const PGconn *conn), (conn), )
 LIBPQ(STATE, PGTransactionStatusType, PQtransactionStatus, (const PGconn *conn), (conn), session_transaction_status(session))
 LIBPQ(STATE, int, PQpipelineStatus, (const PGconn *conn), (conn), 0 /* PQ_PIPELINE_OFF */) /* since 14 */
 LIBPQ(OWN, const char *, PQparameterStatus, (const PGconn *conn, const char *paramName), (conn, paramName), )

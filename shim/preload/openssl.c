@@ -10,26 +10,31 @@
 #include "libpq.h"
 
 #include <dlfcn.h>
-#include <pthread.h>
 #include <stdint.h>
 
 /* openssl/crypto.h; earlier releases than 1.1.1b do not know it, and ignore it. */
 #define OPENSSL_INIT_NO_ATEXIT UINT64_C(0x00080000)
 
-static struct {
-	int (*OPENSSL_init_crypto)(uint64_t options, const void *settings);
-	int (*OPENSSL_atexit)(void (*handler)(void));
-	void (*OPENSSL_cleanup)(void);
-} openssl;
-static bool found, tells;
-static void (*close_all)(void);
+/*
+ * Looked up without a lock or pthread_once: the loader has one, which a constructor that connects
+ * holds already. Who comes at the same time finds the same, and asks OpenSSL for the same.
+ */
+static int (*init_crypto)(uint64_t options, const void *settings);
+static int (*at_exit)(void (*handler)(void));
+static void (*cleanup)(void);
+static bool looked, asked, tells;
 
 static void look_up(void *libpq)
 {
-	*(void **)&openssl.OPENSSL_init_crypto = real_dlsym(libpq, "OPENSSL_init_crypto");
-	*(void **)&openssl.OPENSSL_atexit = real_dlsym(libpq, "OPENSSL_atexit");
-	*(void **)&openssl.OPENSSL_cleanup = real_dlsym(libpq, "OPENSSL_cleanup");
-	found = openssl.OPENSSL_init_crypto && openssl.OPENSSL_atexit && openssl.OPENSSL_cleanup;
+	void *init = real_dlsym(libpq, "OPENSSL_init_crypto");
+	void *exits = real_dlsym(libpq, "OPENSSL_atexit");
+	void *cleans = real_dlsym(libpq, "OPENSSL_cleanup");
+
+	if (!init || !exits || !cleans)
+		return;
+	__atomic_store_n((void **)&at_exit, exits, __ATOMIC_RELAXED);
+	__atomic_store_n((void **)&cleanup, cleans, __ATOMIC_RELAXED);
+	__atomic_store_n((void **)&init_crypto, init, __ATOMIC_RELEASE);
 }
 
 static void prepare(void)
@@ -45,39 +50,33 @@ static void prepare(void)
 	}
 	/* What was not found is no error of the program, which may ask dlerror next. */
 	dlerror();
-	if (found)
-		openssl.OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+	if (__atomic_load_n(&init_crypto, __ATOMIC_ACQUIRE))
+		init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
 }
 
 void openssl_prepare(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, prepare);
-}
-
-static void ask_to_be_told(void)
-{
-	tells = found && openssl.OPENSSL_atexit(close_all) == 1;
+	if (__atomic_load_n(&looked, __ATOMIC_ACQUIRE))
+		return;
+	prepare();
+	__atomic_store_n(&looked, true, __ATOMIC_RELEASE);
 }
 
 void openssl_before_cleanup(void (*close_encrypted)(void))
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	if (__atomic_load_n(&tells, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&init_crypto, __ATOMIC_ACQUIRE) ||
+	    __atomic_exchange_n(&asked, true, __ATOMIC_RELAXED))
 		return;
-	close_all = close_encrypted;
-	pthread_once(&once, ask_to_be_told);
+	__atomic_store_n(&tells, at_exit(close_encrypted) == 1, __ATOMIC_RELAXED);
 }
 
 bool openssl_tells(void)
 {
-	return tells;
+	return __atomic_load_n(&tells, __ATOMIC_RELAXED);
 }
 
 void openssl_end(void)
 {
-	if (found)
-		openssl.OPENSSL_cleanup();
+	if (__atomic_load_n(&init_crypto, __ATOMIC_ACQUIRE))
+		cleanup();
 }

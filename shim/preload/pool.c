@@ -734,27 +734,56 @@ size_t pool_holders(struct session **holders, size_t most)
 	return found;
 }
 
-static char *describe_holders(void)
+/* One that has a backend, and why that is not to be had; NULL while another thread is at it. */
+struct holder {
+	struct session *session;
+	const char *why;
+};
+
+/* How many holders a message names. */
+#define MOST_NAMED 64
+
+static size_t list_holders(struct holder *holders, unsigned long *all)
 {
-	struct text message = {0};
-	char name[256];
-	int number = 0;
+	size_t listed = 0;
 
 	lock_pool();
-	text_add(&message, "all %lu backends are held and none may be taken", count);
-	for (struct backend *backend = backends; backend; backend = backend->next) {
-		text_add(&message, "%s(%d) ", number ? "; " : ": ", number + 1);
-		number++;
-		if (backend->state == BACKEND_HELD)
+	*all = count;
+	for (struct backend *backend = backends; backend && listed < MOST_NAMED;
+	     backend = backend->next, listed++) {
+		bool is_held = backend->state == BACKEND_HELD;
+
+		holders[listed] = (struct holder){
+		    is_held ? backend->session : NULL, is_held ? why_held(backend) : NULL};
+	}
+	unlock_pool();
+	return listed;
+}
+
+/*
+ * Without the lock: places are named by the loader, which may be waiting for us in another thread.
+ * Sessions stay where they are, whatever becomes of them.
+ */
+static char *describe_holders(void)
+{
+	struct holder holders[MOST_NAMED];
+	struct text message = {0};
+	char name[256];
+	unsigned long all;
+	size_t listed = list_holders(holders, &all);
+
+	text_add(&message, "all %lu backends are held and none may be taken", all);
+	for (size_t i = 0; i < listed; i++) {
+		text_add(&message, "%s(%zu) ", i ? "; " : ": ", i + 1);
+		if (holders[i].session)
 			text_add(&message, "%s, %s",
-			    session_describe(backend->session, name, sizeof name),
-			    why_held(backend));
+			    session_describe(holders[i].session, name, sizeof name),
+			    holders[i].why);
 		else
 			text_add(&message, "being opened, moved or closed by another thread");
 	}
 	text_add(&message, "; raise PQLEASH_LIMIT%s",
 	    settings()->reclaim == RECLAIM_LRU ? "" : " or set PQLEASH_RECLAIM=lru");
-	unlock_pool();
 	return text_take(&message);
 }
 

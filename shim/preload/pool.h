@@ -92,9 +92,6 @@ void pool_close_all(bool only_encrypted);
 void pool_lower_limit(long limit);
 void pool_lower_timeout(long timeout_ms);
 
-/* The pool timeout as it is now. */
-long pool_timeout_ms(void);
-
 /* A session has stopped being busy, or an event may help those who wait. */
 void pool_wake(void);
 

@@ -208,8 +208,16 @@ static bool has_backends(void)
 	return owner != 0 && owner == getpid();
 }
 
+static bool ending;
+
+bool process_is_ending(void)
+{
+	return __atomic_load_n(&ending, __ATOMIC_RELAXED);
+}
+
 static void close_encrypted(void)
 {
+	__atomic_store_n(&ending, true, __ATOMIC_RELAXED);
 	if (has_backends())
 		pool_close_all(true);
 }

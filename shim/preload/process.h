@@ -19,6 +19,9 @@ bool process_has_threads(void);
 /* A backend is open: see that it is closed when the process exits, before OpenSSL has cleaned up. */
 void process_has_backend(bool encrypted);
 
+/* Its encrypted connections have been closed, for good. Any thread. */
+bool process_is_ending(void);
+
 /*
  * In a child of the process that opened the backends: forget them. Called before the pool is
  * touched.

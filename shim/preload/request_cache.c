@@ -131,9 +131,10 @@ void request_cache_add(const struct text *key, struct target *target, const char
 	memcpy(request->key, key->bytes, key->length);
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): as above */
 	HASH_ADD(hh, known, key, key->length, request);
-	if (!hash_added(request))
+	if (!hash_added(request)) {
+		explicit_bzero(request->key, request->length);
 		free(request);
-	else if (!keep_stamps(request, passfile))
+	} else if (!keep_stamps(request, passfile))
 		forget(request);
 }
 

@@ -369,6 +369,7 @@ void session_adopt_connection(struct session *session)
 	session->unguarded = false;
 	session->ready = !session->error;
 	session->never_connected = false;
+	session->asked = UINT64_MAX;
 	session->retry = (struct retry){0};
 }
 
@@ -552,7 +553,7 @@ void session_use_inherited(struct session *session, enum call_kind kind)
 static void forget_state(struct session *session)
 {
 	session_forget_snapshot(session);
-	session->sets = false;
+	session->sets = session->may_set = false;
 	statuses_free(session->statuses);
 	session->statuses = NULL;
 	session_set_error(session, NULL);

@@ -40,7 +40,6 @@ struct client_settings {
 	PGContextVisibility context;
 	bool nonblocking;
 	bool has_receiver, has_processor, has_verbosity, has_context;
-	bool any; /* whether there is anything to put on a backend at all */
 };
 
 /* How long a session keeps its backend from call to call while others wait for one. */
@@ -117,14 +116,15 @@ struct session {
 	int descriptor;      /* what PQsocket gave out; -1 for nothing yet */
 	int rows_at_a_time;  /* for `kept`: 1 single-row mode, -n chunks of n rows */
 	bool cancel_kept;    /* PQcancel came while there was no backend */
-	bool cancel_starved; /* there was no memory for `cancel` */
 	bool cancelled;      /* ... and a statement waited for one */
+	bool cancel_starved; /* there was no memory for `cancel` */
 	bool wants_cancel;
 	bool descriptor_waits; /* for a backend, see descriptor_await */
 	bool descriptor_is_quiet;
 	bool awaiting;          /* in the pool's line of sessions */
 	bool called;            /* its turn has come: its descriptor was made readable */
 	bool sets;              /* has sent a SET since it was captured */
+	bool may_set;           /* has prepared one */
 	bool unguarded;         /* may have lost PQLEASH_STATEMENT_TIMEOUT by a statement */
 	bool changed_login;     /* by its last statement, or in the transaction that it has open */
 	bool unnamed_statement; /* PQprepare(conn, "", ...) may still be executed */

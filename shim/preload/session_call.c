@@ -149,7 +149,7 @@ static void send_kept(struct session *session)
 
 	session->kept = NULL;
 	session->dirty = true;
-	statement_sent(session, kept->query);
+	statement_sent(session, kept->query, kept->kind == COMMAND_PREPARE);
 	/* The program was told that all of it is sent. */
 	REAL(PQsetnonblocking)(session->conn, 0);
 	int sent = command_send(kept, session->conn);

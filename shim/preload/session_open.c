@@ -146,10 +146,10 @@ static bool may_come_back(struct session *session, int64_t since_ms)
 	return session->away_until_ms != 0;
 }
 
-/* There is no server to connect to just now; one that refuses is there. */
+/* There is no server to connect to just now; one that refuses is there, and at exit none is waited for. */
 static bool is_away(const struct backend *backend)
 {
-	return !backend->refused && backend_found_no_server(backend);
+	return !backend->refused && !process_is_ending() && backend_found_no_server(backend);
 }
 
 /*
@@ -403,6 +403,7 @@ static bool is_unanswered(struct session *session)
 				    (pool_count() <= 1 && settings()->statement_timeout_ms == 0) ||
 				    !backend_examine_begin(backend)))
 		return false;
+	session->ready = false;
 	if (!backend_examined_by(backend, now + ANSWER_MS)) {
 		descriptor_await(session, LOOK_AGAIN_MS);
 		if (pool_count() <= 1 || now - backend->asked_ms < pool_timeout_ms())

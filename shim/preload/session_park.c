@@ -7,6 +7,7 @@
 #include "park.h"
 #include "pool.h"
 #include "share.h"
+#include "statement.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,8 @@ static bool is_as_captured(struct session *session)
 	struct backend *backend = session->backend;
 	struct fingerprint now;
 
-	if (session->sets || backend_is_older(backend) || backend->default_role ||
+	if (session->sets || session->may_set || backend->functions_set ||
+	    statement_made_setter() || backend_is_older(backend) || backend->default_role ||
 	    custom_overflowed())
 		return false;
 	if (!fingerprint_is_fresh(&backend->blank) && !fingerprint_is_fresh(&session->captured))
@@ -194,8 +196,8 @@ void session_stay(struct session *session)
 {
 	if (!session->backend || session->state != SESSION_OPEN)
 		return;
-	for (PGresult *rest; (rest = REAL(PQgetResult)(session->conn));)
+	for (PGresult *rest; (rest = backend_next_result(session->backend));)
 		REAL(PQclear)(rest);
 	session_apply_client(session, session->conn);
-	session->asked = 0;
+	session->asked = UINT64_MAX;
 }

@@ -27,7 +27,8 @@
 enum { UNUSED = 0, CLAIMED = -1, MOVED = -2 };
 
 struct family {
-	int expected; /* forks whose child has not told of itself yet */
+	int expected;        /* forks whose child has not told of itself yet */
+	int64_t expected_ms; /* when the last of them was made: it may have failed */
 	pid_t children[CHILDREN];
 	pid_t words[WORDS];
 };
@@ -81,8 +82,10 @@ static bool lives(pid_t process)
 
 void share_expect(void)
 {
-	if (family)
-		__atomic_add_fetch(&family->expected, 1, __ATOMIC_SEQ_CST);
+	if (!family)
+		return;
+	__atomic_store_n(&family->expected_ms, process_clock_ms(), __ATOMIC_RELAXED);
+	__atomic_add_fetch(&family->expected, 1, __ATOMIC_SEQ_CST);
 }
 
 static void register_child(void)
@@ -109,11 +112,19 @@ void share_join(void)
 	__atomic_sub_fetch(&family->expected, 1, __ATOMIC_SEQ_CST);
 }
 
+/* A child that has not told of itself for so long was never born. */
+static bool expects_a_child(void)
+{
+	return __atomic_load_n(&family->expected, __ATOMIC_SEQ_CST) > 0 &&
+	       process_clock_ms() - __atomic_load_n(&family->expected_ms, __ATOMIC_RELAXED) <
+		   CLAIM_ENDS_MS;
+}
+
 bool share_has_others(void)
 {
 	pid_t now = process_id();
 
-	if (family && __atomic_load_n(&family->expected, __ATOMIC_SEQ_CST) > 0)
+	if (family && expects_a_child())
 		return true;
 	for (size_t i = 0; family && i < CHILDREN; i++) {
 		pid_t found = __atomic_load_n(&family->children[i], __ATOMIC_SEQ_CST);

@@ -304,8 +304,13 @@ static unsigned scan_word(const char *query, const char *word)
 {
 	const char *after;
 
-	if ((after = after_word(word, "set")))
-		return scan_set(after, word > query ? word[-1] : '\0');
+	if ((after = after_word(word, "set"))) {
+		unsigned found = scan_set(after, word > query ? word[-1] : '\0');
+
+		return changes_rows(query) && !strchr(query, ';')
+			   ? found & ~(unsigned)STATEMENT_SETS
+			   : found;
+	}
 	if ((after = after_word(word, "set_config")))
 		return scan_set_config(after);
 	if (after_word(word, "setseed"))
@@ -339,8 +344,7 @@ unsigned statement_scan(const char *query)
 		/* A dollar may be the end of a quote: $$SET a.b = 1$$. */
 		inside_word = is_word(*byte) && *byte != '$';
 	}
-	return flags & STATEMENT_SETS && changes_rows(query) ? flags & ~(unsigned)STATEMENT_SETS
-							     : flags;
+	return flags;
 }
 
 /*
@@ -364,7 +368,25 @@ static void follow_login_change(struct session *session)
 	pool_login_changed();
 }
 
-void statement_sent(struct session *session, const char *query)
+static bool made_setter;
+
+bool statement_made_setter(void)
+{
+	return __atomic_load_n(&made_setter, __ATOMIC_RELAXED);
+}
+
+/* What is prepared or put into a function is executed later, at any time. */
+static void note_set(struct session *session, const char *query, bool prepares)
+{
+	const char *first = skip_blank(query);
+
+	session->sets = true;
+	session->may_set |= prepares || after_word(first, "prepare");
+	if (after_word(first, "create"))
+		__atomic_store_n(&made_setter, true, __ATOMIC_RELAXED);
+}
+
+void statement_sent(struct session *session, const char *query, bool prepares)
 {
 	unsigned flags = query ? statement_scan(query) : 0;
 
@@ -375,7 +397,8 @@ void statement_sent(struct session *session, const char *query)
 		follow_login_change(session);
 	if (!flags)
 		return;
-	session->sets |= (flags & STATEMENT_SETS) != 0;
+	if (flags & STATEMENT_SETS)
+		note_set(session, query, prepares);
 	if (flags & STATEMENT_UNLISTENS_ALL)
 		session->channels = 0;
 	if (flags & STATEMENT_UNLISTENS && session->channels > 0)

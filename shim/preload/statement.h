@@ -26,8 +26,14 @@ enum {
  */
 unsigned statement_scan(const char *query);
 
-/* Act on a text that the session is about to send; query may be NULL. */
-void statement_sent(struct session *session, const char *query);
+/*
+ * Act on a text that the session is about to send; query may be NULL.
+ *   prepares  it is not executed now, but at any time, without a word of it
+ */
+void statement_sent(struct session *session, const char *query, bool prepares);
+
+/* Whether the program has made a function that sets something: no text of a call tells. */
+bool statement_made_setter(void);
 
 /* How many custom settings are remembered. */
 #define MOST_CUSTOM_SETTINGS 256

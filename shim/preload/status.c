@@ -141,7 +141,8 @@ static const char *give(struct statuses **given, const char *name, const char *v
 		release((*given)->values[i]);
 		(*given)->values[i] = held;
 	}
-	return held;
+	/* Where there is no memory: at its own address, which stays as long as libpq's would. */
+	return held ? held : value;
 }
 
 bool statuses_give(

@@ -93,6 +93,14 @@ static void free_options(PQconninfoOption *options)
 	REAL(PQconninfoFree)(options);
 }
 
+/* libpq takes an empty one for none, and looks the password up. */
+static bool has_password(const struct merge *merge)
+{
+	const char *password = merge_effective(merge, "password");
+
+	return password && password[0];
+}
+
 static bool merge_begin(struct merge *merge)
 {
 	merge->options = REAL(PQconndefaults)();
@@ -289,7 +297,7 @@ static char *merge_key(const struct merge *merge, size_t *shared)
 		file_stamp_in(&key, "HOME", ".pg_service.conf");
 		file_stamp_in(&key, "PGSYSCONFDIR", "pg_service.conf");
 	}
-	if (!merge_effective(merge, "password"))
+	if (!has_password(merge))
 		file_stamp_passwords(&key, merge_effective(merge, "passfile"));
 	if (merge->pgbouncer)
 		text_add(&key, "pgbouncer\n");
@@ -563,7 +571,7 @@ static void remember(const struct text *key, struct target *target, const struct
 	if (!passfile)
 		passfile = "";
 	lock_take(LOCK_TARGETS);
-	request_cache_add(key, target, merge_effective(merge, "password") ? NULL : passfile);
+	request_cache_add(key, target, has_password(merge) ? NULL : passfile);
 	lock_release(LOCK_TARGETS);
 }
 

@@ -13,7 +13,7 @@
 static void wipe(struct text *text)
 {
 	if (text->bytes)
-		explicit_bzero(text->bytes, text->length);
+		explicit_bzero(text->bytes, text->room);
 	free(text->bytes);
 }
 

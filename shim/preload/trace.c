@@ -394,7 +394,7 @@ void trace_open(struct session *session, const struct backend *backend)
 	session->teller = process_id();
 	struct text line = line_of(TRACE_OPEN, session, true);
 	add_target(&line, session->target);
-	session->told_backend = backend ? backend->number : 0;
+	session->told_backend = backend && !session->backend ? backend->number : 0;
 	if (backend)
 		add_number(&line, "backend", (int64_t)backend->number);
 	if (session->state == SESSION_FAILED)

@@ -122,22 +122,22 @@ struct known_stack {
 static __thread struct known_stack known[MOST_KNOWN] __attribute__((tls_model("initial-exec")));
 static __thread unsigned next_known __attribute__((tls_model("initial-exec")));
 static __thread unsigned unknown __attribute__((tls_model("initial-exec"))); /* so many more */
+static __thread uintptr_t stack_begin __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t stack_end __attribute__((tls_model("initial-exec")));
 
-static uintptr_t find_stack_end(void)
+/* The end stays 0 where it is not known. */
+static void find_stack(void)
 {
 	pthread_attr_t attributes;
 	void *lowest = NULL;
 	size_t size = 0;
 
 	if (pthread_getattr_np(pthread_self(), &attributes) != 0)
-		return 0;
+		return;
 	pthread_attr_getstack(&attributes, &lowest, &size);
 	pthread_attr_destroy(&attributes);
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-	return here >= (uintptr_t)lowest && here < (uintptr_t)lowest + size
-		   ? (uintptr_t)lowest + size
-		   : 0;
+	stack_begin = (uintptr_t)lowest;
+	stack_end = stack_begin + size;
 }
 
 /* What stood below `here` were calls of our own to find this out, the same ones every time. */
@@ -185,8 +185,8 @@ static size_t unwind_known(uintptr_t *addresses, size_t most)
 	struct known_stack *stack = known;
 
 	if (stack_end == 0)
-		stack_end = find_stack_end();
-	if (here >= stack_end || (unknown > 0 && unknown-- > 0))
+		find_stack();
+	if (here < stack_begin || here >= stack_end || (unknown > 0 && unknown-- > 0))
 		return 0;
 	while (stack < known + MOST_KNOWN && !is_same(stack, here))
 		stack++;

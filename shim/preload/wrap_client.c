@@ -229,3 +229,21 @@ void *wrap_PQgetgssctx(PGconn *conn)
 	SESSION_CALL(conn, CALL_ASK);
 	return REAL(PQgetgssctx)(encryption_of(session));
 }
+
+/* Connected for libpq, but not before our own first question is answered. */
+static __attribute__((noinline)) ConnStatusType enter_status(const PGconn *conn)
+{
+	SESSION_CALL(conn, CALL_STATE);
+	if (!session->conn)
+		return session->state == SESSION_STARTING ? CONNECTION_STARTED : CONNECTION_OK;
+	if (session->state == SESSION_STARTING && session->backend && session->backend->asking)
+		return CONNECTION_AUTH_OK;
+	return REAL(PQstatus)(session->conn);
+}
+
+ConnStatusType wrap_PQstatus(const PGconn *conn)
+{
+	PASS_THROUGH(PQstatus, (conn));
+	struct session *session = (struct session *)conn;
+	return session_is_plain(session) ? KNOWN(PQstatus)(session->conn) : enter_status(conn);
+}

@@ -47,7 +47,7 @@ static PGresult *execute_and_cancel(PGconn *conn, const struct command *command)
 	SESSION_CALL(conn_, CALL_EXECUTE); \
 	if (command.query) \
 		session->unnamed_statement = false; \
-	statement_sent(session, command.query); \
+	statement_sent(session, command.query, false); \
 	if (session->cancelled) { \
 		session->cancelled = false; \
 		return execute_and_cancel(session->conn, &command); \
@@ -90,6 +90,6 @@ PGresult *wrap_PQprepare(
 	PASS_THROUGH(PQprepare, (conn, statement, query, nParams, paramTypes));
 	SESSION_CALL(conn, CALL_USE);
 	session_note_prepared(session, statement);
-	statement_sent(session, query);
+	statement_sent(session, query, true);
 	return REAL(PQprepare)(session->conn, statement, query, nParams, paramTypes);
 }

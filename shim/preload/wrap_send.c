@@ -19,7 +19,7 @@ static int send_or_keep(PGconn *conn, const struct command *command)
 		session->unnamed_statement = false;
 	if (session->state == SESSION_OPEN && !session->backend)
 		return session_postpone(session, command);
-	statement_sent(session, command->query);
+	statement_sent(session, command->query, command->kind == COMMAND_PREPARE);
 	return command_send(command, session->conn);
 }
 
@@ -112,7 +112,9 @@ PGresult *wrap_PQgetResult(PGconn *conn)
 {
 	PASS_THROUGH(PQgetResult, (conn));
 	struct session *session = (struct session *)conn;
-	return session_is_plain(session) ? KNOWN(PQgetResult)(session->conn) : get_result(conn);
+	bool silent = !session->client.has_receiver && !session->client.has_processor;
+	return silent && session_is_plain(session) ? KNOWN(PQgetResult)(session->conn)
+						   : get_result(conn);
 }
 
 /* Kept with the command, to be set once it is sent. */

@@ -267,7 +267,8 @@ subtest 'a parked session, while all others are ended' => sub {
 		$end_all => qr/^PGRES_TUPLES_OK SELECT 0/, 'exec a SHOW work_mem' => "PGRES_TUPLES_OK SHOW \n  2MB", 'exec super SELECT 1' => "PGRES_TUPLES_OK SELECT 1 \n  1");
 };
 
-# Its program has not noticed yet, nor have we: the attempt to park it shows it.
+# Its program has not noticed yet: the attempt to park it shows it to us, and its next use to the program, as it would
+# have been without us.
 subtest 'a session whose connection was ended is in nobody\'s way' => sub {
 	my $program = Dialogue->leashed({ PQLEASH_LIMIT => 1 });
 	is($program->ask("open a $super"), 'OK IDLE', 'one is open');
@@ -275,8 +276,9 @@ subtest 'a session whose connection was ended is in nobody\'s way' => sub {
 	is(psql_value(q{SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = 'ended'}), 1, '... and ended');
 	is($program->ask("open b $super"), 'OK IDLE', 'another can be opened');
 	like($program->ask('exec b SELECT 1'), qr/^PGRES_TUPLES_OK/, '... and used');
-	like($program->ask('status a'), qr/^BAD/, 'the first is known to be broken');
-	like($program->ask('exec a SELECT 2'), qr/^no result: /, '... and stays so');
+	is($program->ask('status a'), 'OK IDLE', 'the first learns of it');
+	like($program->ask('exec a SELECT 2'), qr/^PGRES_FATAL_ERROR .*(?:terminating connection|server closed the connection)/, '... when it is used');
+	like($program->ask('status a'), qr/^BAD/, '... and is broken from then on');
 	is($program->ask('reset a'), 'OK IDLE', 'until it is reset');
 	$program->end;
 };

@@ -516,7 +516,7 @@ static const char *pin_of(const char *query)
 {
 	struct session session = {0};
 
-	statement_sent(&session, query);
+	statement_sent(&session, query, false);
 	return session.pinned_for_good;
 }
 
