@@ -97,16 +97,10 @@ static bool is_as_captured(struct session *session)
 	    statement_made_setter() || backend_is_older(backend) || backend->default_role ||
 	    custom_overflowed())
 		return false;
-	if (!fingerprint_is_fresh(&backend->blank) && !fingerprint_is_fresh(&session->captured))
-		return false;
-	if (!fingerprint_take(&now, backend))
-		return false;
-	if (fingerprint_matches(&now, &session->captured))
-		return true;
-	if (!fingerprint_matches(&now, &backend->blank))
-		return false;
-	session_forget_snapshot(session);
-	return true;
+	/* One that has something is never taken for blank: it may be set to what it would be anyway. */
+	const struct fingerprint *before = session->parked ? &session->captured : &backend->blank;
+	return fingerprint_is_fresh(before) && fingerprint_take(&now, backend) &&
+	       fingerprint_matches(&now, before);
 }
 
 /*
