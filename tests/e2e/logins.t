@@ -118,6 +118,7 @@ subtest 'the password file is edited' => sub {
 	my ($right, $wrong) = map { "*:*:*:*:$_\n" } qw(right wrong);
 	my $refused = qr/password authentication failed/;
 	after_edit('~/.pgpass', $refused, '.pgpass', $right, $wrong);
+	after_edit('~/.pgpass, with an empty PGPASSWORD', $refused, '.pgpass', $right, $wrong, 'setenv PGPASSWORD ');
 	unlink "$folder/.pgpass";
 	after_edit('PGPASSFILE', $refused, 'passwords', $right, $wrong, "setenv PGPASSFILE $folder/passwords");
 };
