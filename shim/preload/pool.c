@@ -71,6 +71,7 @@ static bool ladder_taken;
 
 /* Sessions whose program polls a descriptor instead of waiting here. */
 static struct session *first_awaiting, **last_awaiting = &first_awaiting;
+static int awaiting_count;
 
 /*
  * What this thread has in hand. A signal handler may leave a call by siglongjmp, while that waits for
@@ -541,6 +542,7 @@ static void join_line(struct session *session, int64_t until_ms)
 		*last_awaiting = session;
 		last_awaiting = &session->next_awaiting;
 		__atomic_add_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
+		__atomic_add_fetch(&awaiting_count, 1, __ATOMIC_SEQ_CST);
 	}
 	unlock_pool();
 }
@@ -594,6 +596,7 @@ void pool_stop_awaiting(struct session *session)
 	leave_line(session);
 	session->awaiting = false;
 	__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
+	__atomic_sub_fetch(&awaiting_count, 1, __ATOMIC_SEQ_CST);
 	unlock_pool();
 }
 
@@ -1138,6 +1141,11 @@ void pool_wake(void)
 	unlock_pool();
 }
 
+bool pool_is_polled_for(void)
+{
+	return __atomic_load_n(&awaiting_count, __ATOMIC_SEQ_CST) > 0;
+}
+
 void pool_wait_until_moved(struct session *session)
 {
 	if (passage.moving == session)
@@ -1192,5 +1200,6 @@ void pool_forget_inherited(void)
 	first_awaiting = NULL;
 	last_awaiting = &first_awaiting;
 	session_awaited = 0;
+	awaiting_count = 0;
 	passage = (struct passage){0};
 }

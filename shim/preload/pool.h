@@ -95,6 +95,9 @@ void pool_lower_timeout(long timeout_ms);
 /* A session has stopped being busy, or an event may help those who wait. */
 void pool_wake(void);
 
+/* Whether a session waits whose program polls its descriptor: nobody looks for it but pool_wake. */
+bool pool_is_polled_for(void);
+
 /* Wait for pool_wake while the session is being moved by another thread. */
 void pool_wait_until_moved(struct session *session);
 

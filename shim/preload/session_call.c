@@ -95,12 +95,12 @@ void session_left(struct session *session, bool holds)
 		park_between_calls(session);
 	/*
 	 * One that waits itself has nothing to tell; with one thread only, what holds still does. With
-	 * more, who waits looks by itself until the share is over.
+	 * more, a thread that waits looks by itself until the share is over.
 	 */
 	if (!holds)
 		return;
 	if (process_has_threads()
-		? !session_has_time(session, process_clock_ms())
+		? pool_is_polled_for() || !session_has_time(session, process_clock_ms())
 		: session->backend && REAL(PQtransactionStatus)(session->conn) != PQTRANS_ACTIVE)
 		pool_wake();
 }
