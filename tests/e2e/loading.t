@@ -184,6 +184,18 @@ subtest 'an exception in a notice receiver, and a cancelled thread' => sub {
 	}
 };
 
+# ---- The loader's lock ----
+
+subtest 'a constructor connects while another thread does' => sub {
+	my @program = ("$subjects/constructors", "$subjects/libconnects_early.so");
+	for my $env ({ LD_PRELOAD => undef }, { LD_PRELOAD => join(':', grep { length } $ENV{PQLEASH_TEST_PRELOAD} // '', $object), PQLEASH => 1 }) {
+		my $result = run({ %$env, TIMEOUT => 30 }, @program);
+		is(join('', sort split /^/, $result->{out}), "constructor: connected\nthread: connected\n",
+			$env->{PQLEASH} ? 'with us as without' : 'both connect') or diag($result->{err});
+		is($result->{status}, 0, '... and the program ends');
+	}
+};
+
 # ---- What it costs a program that never comes to libpq ----
 
 sub system_calls
