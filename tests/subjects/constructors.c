@@ -23,6 +23,8 @@ int main(int argc, char **argv)
 {
 	pthread_t thread;
 
+	/* Something of libpq has been called before. */
+	PQstatus(NULL);
 	if (argc != 2 || pthread_create(&thread, NULL, connect_meanwhile, NULL) != 0)
 		return 2;
 	if (!dlopen(argv[1], RTLD_NOW))
