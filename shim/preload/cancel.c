@@ -9,6 +9,7 @@
 #include "session.h"
 
 #include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 
@@ -36,8 +37,13 @@ static void forget_once(struct session *session)
 	PGcancel *cancel = __atomic_exchange_n(&session->cancel, NULL, __ATOMIC_SEQ_CST);
 
 	__atomic_store_n(&session->cancel_starved, false, __ATOMIC_SEQ_CST);
-	while (__atomic_load_n(&session->visitors, __ATOMIC_SEQ_CST) > 0)
-		sched_yield();
+	for (int tries = 0; __atomic_load_n(&session->visitors, __ATOMIC_SEQ_CST) > 0; tries++) {
+		/* A cancel's connect may take its time. */
+		if (tries < 100)
+			sched_yield();
+		else
+			poll(NULL, 0, 1);
+	}
 	if (cancel)
 		REAL(PQfreeCancel)(cancel);
 }
