@@ -189,18 +189,22 @@ static void read_environment(struct framework_test *running)
 struct framework_test framework_now(void)
 {
 	struct framework_test running = {0};
+	struct questions asked;
 	const struct named *suite, *test;
 	const char *name;
 
 	if (!__atomic_load_n(&looked, __ATOMIC_ACQUIRE))
 		find_frameworks();
-	if (ask.cunit_suite && (suite = ask.cunit_suite()) && suite->name) {
+	asked.cunit_suite = __atomic_load_n(&ask.cunit_suite, __ATOMIC_RELAXED);
+	asked.cunit_test = __atomic_load_n(&ask.cunit_test, __ATOMIC_RELAXED);
+	asked.check_test = __atomic_load_n(&ask.check_test, __ATOMIC_RELAXED);
+	if (asked.cunit_suite && (suite = asked.cunit_suite()) && suite->name) {
 		running.source = "cunit";
 		set_suite(&running, suite->name, strlen(suite->name));
-		test = ask.cunit_test ? ask.cunit_test() : NULL;
+		test = asked.cunit_test ? asked.cunit_test() : NULL;
 		if (test && test->name)
 			set_test(&running, test->name, strlen(test->name));
-	} else if (ask.check_test && (name = ask.check_test())) {
+	} else if (asked.check_test && (name = asked.check_test())) {
 		running.source = "check";
 		set_test(&running, name, strlen(name));
 	} else

@@ -19,9 +19,12 @@
  * Looked up without a lock or pthread_once: the loader has one, which a constructor that connects
  * holds already. Who comes at the same time finds the same, and asks OpenSSL for the same.
  */
-static int (*init_crypto)(uint64_t options, const void *settings);
-static int (*at_exit)(void (*handler)(void));
-static void (*cleanup)(void);
+typedef int init_function(uint64_t options, const void *settings);
+typedef int at_exit_function(void (*handler)(void));
+typedef void cleanup_function(void);
+static init_function *init_crypto;
+static at_exit_function *at_exit;
+static cleanup_function *cleanup;
 static bool looked, asked, tells;
 
 static void look_up(void *libpq)
@@ -50,8 +53,9 @@ static void prepare(void)
 	}
 	/* What was not found is no error of the program, which may ask dlerror next. */
 	dlerror();
-	if (__atomic_load_n(&init_crypto, __ATOMIC_ACQUIRE))
-		init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+	init_function *init = __atomic_load_n(&init_crypto, __ATOMIC_ACQUIRE);
+	if (init)
+		init(OPENSSL_INIT_NO_ATEXIT, NULL);
 }
 
 void openssl_prepare(void)
@@ -64,10 +68,10 @@ void openssl_prepare(void)
 
 void openssl_before_cleanup(void (*close_encrypted)(void))
 {
-	if (!__atomic_load_n(&init_crypto, __ATOMIC_ACQUIRE) ||
-	    __atomic_exchange_n(&asked, true, __ATOMIC_RELAXED))
-		return;
-	__atomic_store_n(&tells, at_exit(close_encrypted) == 1, __ATOMIC_RELAXED);
+	at_exit_function *tell = __atomic_load_n(&at_exit, __ATOMIC_ACQUIRE);
+
+	if (tell && !__atomic_exchange_n(&asked, true, __ATOMIC_RELAXED))
+		__atomic_store_n(&tells, tell(close_encrypted) == 1, __ATOMIC_RELAXED);
 }
 
 bool openssl_tells(void)
@@ -77,6 +81,8 @@ bool openssl_tells(void)
 
 void openssl_end(void)
 {
-	if (__atomic_load_n(&init_crypto, __ATOMIC_ACQUIRE))
-		cleanup();
+	cleanup_function *end = __atomic_load_n(&cleanup, __ATOMIC_ACQUIRE);
+
+	if (end)
+		end();
 }

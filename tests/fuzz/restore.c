@@ -27,7 +27,7 @@ static void open_backend(struct backend *backend)
 	struct target *target = target_find(
 	    &(struct request){.conninfo = "options='-c statement_timeout=5s'"}, &starved);
 
-	if (!target || !backend_open(backend, target))
+	if (!target || !backend_open(backend, target, INT64_MAX))
 		abort();
 	target_release(target);
 }
