@@ -63,6 +63,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
+	/* Or there would be no settings, and no timeout but 0. */
+	setenv("PQLEASH", "1", 1);
 	open_backend(&one);
 	open_backend(&other);
 	run(one.conn, "CREATE TABLE IF NOT EXISTS canary AS SELECT 1 AS alive");
