@@ -95,6 +95,9 @@ static void set_anything(const char *text)
 	text_free(&query);
 }
 
+/* A longer one the server may cut in the middle of a character, and then tell it to nobody. */
+#define MOST_NAME 31
+
 static void prepare(char *name)
 {
 	char *query = strchr(name, '=');
@@ -102,7 +105,7 @@ static void prepare(char *name)
 	if (!query)
 		return;
 	*query++ = '\0';
-	if (name[0])
+	if (name[0] && strlen(name) <= MOST_NAME)
 		REAL(PQclear)(REAL(PQprepare)(one.conn, name, query, 0, NULL));
 }
 
