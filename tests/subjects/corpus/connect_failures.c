@@ -1,4 +1,5 @@
 /* Connects that the server or libpq refuses: what they say, and what PQreset says then. */
+/* beside: 1, what libpq has closed itself for its target_session_attrs: it does not wait for its end */
 #include "corpus.h"
 
 static PGconn *refused(const char *way)
