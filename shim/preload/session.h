@@ -312,9 +312,8 @@ static inline __attribute__((always_inline)) void session_leave(struct call *cal
 }
 
 /*
- * Whether a call on the session needs no mark at all: there is one thread, nobody waits for a
- * backend, and the call calls nobody back, or only while libpq says that a statement is in progress,
- * which nobody moves.
+ * Whether a call that calls nobody back needs no mark at all: there is one thread, and nobody waits
+ * for a backend. Programs ask some things all the time, and fetch rows one by one.
  */
 static inline __attribute__((always_inline)) bool session_is_plain(struct session *session)
 {
@@ -322,41 +321,6 @@ static inline __attribute__((always_inline)) bool session_is_plain(struct sessio
 	    __atomic_load_n(&session_awaited, __ATOMIC_RELAXED))
 		return false;
 	session_touch(session);
-	return true;
-}
-
-/*
- * The same for a call that neither waits nor calls back, on a session that is attached while nobody
- * waits for a backend: true when it is marked, false when it takes a session_enter. Nothing but a
- * signal handler can come in between, so no scope has to be left in an orderly way. The place on
- * the stack is where a frame pointer would point to.
- */
-#define SESSION_LOOK(session_) \
-	session_begin_look(session_, (char *)__builtin_dwarf_cfa() - 2 * sizeof(void *))
-
-static inline __attribute__((always_inline)) void session_end_look(struct session *session)
-{
-	__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
-	if (__builtin_expect(__atomic_load_n(&session_awaited, __ATOMIC_SEQ_CST), 0))
-		session_left(session, true);
-}
-
-static inline __attribute__((always_inline)) bool session_begin_look(
-    struct session *session, void *frame)
-{
-	void *found = NULL;
-
-	if (__builtin_expect(!__atomic_compare_exchange_n(&session->busy, &found,
-				 session_mark(frame), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
-		0))
-		return false;
-	if (__builtin_expect(
-		!session->ready || __atomic_load_n(&session_awaited, __ATOMIC_RELAXED), 0)) {
-		__atomic_store_n(&session->busy, NULL, __ATOMIC_SEQ_CST);
-		return false;
-	}
-	__atomic_store_n(&session->used, __atomic_add_fetch(&session_clock, 1, __ATOMIC_RELAXED),
-	    __ATOMIC_RELAXED);
 	return true;
 }
 

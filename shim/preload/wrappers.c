@@ -18,10 +18,8 @@
 		return KNOWN(name) arguments; \
 	}
 
-/* Programs ask these all the time: they are worth ways of their own where nothing is special. */
-#define APART static __attribute__((noinline))
 #define LIBPQ_STATE(result, name, parameters, arguments, value) \
-	APART result enter_##name parameters \
+	static __attribute__((noinline)) result enter_##name parameters \
 	{ \
 		SESSION_CALL(conn, CALL_STATE); \
 		if (!session->conn) \
@@ -29,22 +27,12 @@
 		conn = session->conn; \
 		return KNOWN(name) arguments; \
 	} \
-	APART result look_##name parameters \
-	{ \
-		struct session *session = (struct session *)conn; \
-		if (!SESSION_LOOK(session)) \
-			return enter_##name arguments; \
-		conn = session->conn; \
-		result found = KNOWN(name) arguments; \
-		session_end_look(session); \
-		return found; \
-	} \
 	result wrap_##name parameters \
 	{ \
 		PASS_THROUGH(name, arguments); \
 		struct session *session = (struct session *)conn; \
 		if (!session_is_plain(session)) \
-			return look_##name arguments; \
+			return enter_##name arguments; \
 		conn = session->conn; \
 		return KNOWN(name) arguments; \
 	}
