@@ -10,7 +10,8 @@ DESTDIR ?=
 SANITIZE ?=
 CC ?= cc
 CFLAGS ?= -O2 -g
-SECONDS ?= 60
+SECONDS ?=
+SEED ?=
 
 WARNINGS = -Wall -Wextra -Wshadow -Wmissing-prototypes
 LIBPQ_INCLUDE = $(shell pg_config --includedir 2>/dev/null)
@@ -182,18 +183,17 @@ check-valgrind: all subjects
 		"for subject in $(GRIND); do echo \$$subject; $(VALGRIND) $(BUILD)/tests/subjects/\$$subject >/dev/null; done"
 
 # Programs at random, with trouble; SEED= repeats the plan of another run.
-SECONDS ?= 1800
-SEED ?=
 soak: setup
 	+$(MAKE) all subjects
-	BUILD=$(BUILD) scripts/soak $(SECONDS) $(SEED)
+	BUILD=$(BUILD) scripts/soak $(or $(SECONDS),1800) $(SEED)
+
 # Tables of uthash are memory like any other that a report keeps until it ends.
 fuzz-targets: $(FUZZ_TARGETS)
 FUZZ_FLAGS = -O1 -g -fno-sanitize-recover=all
-fuzz:
+fuzz: setup
 	+$(MAKE) BUILD=$(BUILD)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS='$(FUZZ_FLAGS)' \
 		TABLES="-include intern.h '-Duthash_malloc(size)=keep(size)' '-Duthash_free(table,size)=((void)0)'" fuzz-targets
-	scripts/cluster --max-connections 20 -- scripts/fuzz --seconds $(SECONDS) $(BUILD)/fuzz
+	scripts/cluster --max-connections 20 -- scripts/fuzz --seconds $(or $(SECONDS),60) $(BUILD)/fuzz
 
 demo: setup
 	+$(MAKE) all $(BUILD)/tests/subjects/legacy

@@ -353,6 +353,8 @@ subtest 'peak counts from the log' => sub {
 		2, 'a statement that quotes a log is no log');
 	is(peak_of($open->(1) . $open->(2) . $line->(9, 'LOG:  all server processes terminated; reinitializing') .
 			$open->(3) . $open->(4)), 2, 'a crash ends all');
+	is(peak_of($open->(12) . $open->(1) . $line->(9, 'LOG:  server process (PID 12) was terminated by signal 9: Killed') .
+			$open->(3)), 2, 'who is killed has ended, whoever tells');
 	my $log = $open->(1) . $open->(2) . $open->(3) . $close->(1) . $open->(4);
 	is(peak_of($log, '--since', 3), 1, '--since leaves out what was before');
 	my ($ann, $anna) = map { "user=$_ database=b" } qw(ann anna);
