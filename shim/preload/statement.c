@@ -73,24 +73,31 @@ bool custom_overflowed(void)
 	return __atomic_load_n(&custom_names_overflowed, __ATOMIC_RELAXED);
 }
 
-/* A byte of an unquoted name; those of other encodings may be letters. */
-static inline bool is_word(char byte)
-{
-	static const bool words[256] = {['0' ... '9'] = true,
-	    ['A' ... 'Z'] = true,
-	    ['a' ... 'z'] = true,
-	    ['_'] = true,
-	    ['$'] = true,
-	    [0x80 ... 0xff] = true};
+/*
+ * What a byte may be: white space; of an unquoted name, where those of other encodings may be
+ * letters; inside a word, which a dollar is not, as it may be the end of a quote: $$SET a.b = 1$$.
+ */
+enum { BLANK = 1, WORD = 2, INSIDE = 4 };
 
-	return words[(unsigned char)byte];
+static inline bool is(char byte, unsigned what)
+{
+	static const unsigned char classes[256] = {['\t' ... '\r'] = BLANK,
+	    [' '] = BLANK,
+	    ['$'] = WORD,
+	    ['0' ... '9'] = WORD | INSIDE,
+	    ['A' ... 'Z'] = WORD | INSIDE,
+	    ['a' ... 'z'] = WORD | INSIDE,
+	    ['_'] = WORD | INSIDE,
+	    [0x80 ... 0xff] = WORD | INSIDE};
+
+	return classes[(unsigned char)byte] & what;
 }
 
 /* Past white space and comments; block comments nest in PostgreSQL. */
 static const char *skip_blank(const char *text)
 {
 	for (;;) {
-		if (isspace((unsigned char)*text))
+		if (is(*text, BLANK))
 			text++;
 		else if (text[0] == '-' && text[1] == '-')
 			text += strcspn(text, "\n");
@@ -109,16 +116,21 @@ static const char *skip_blank(const char *text)
 	}
 }
 
-/* If the text begins with the word (in lower case), what follows it; else NULL. */
+/* Whether the text begins so; what in lower case. */
+static inline bool begins(const char *text, const char *what)
+{
+	while (*what && (*text == *what || (*text | 0x20) == *what))
+		text++, what++;
+	return !*what;
+}
+
+/* If the text begins with the word, what follows it; else NULL. */
 static inline const char *after_word(const char *text, const char *word)
 {
-	/* Mostly it does not even begin alike, and this is asked of every statement. */
-	if ((text[0] | 0x20) != word[0])
+	if (!begins(text, word))
 		return NULL;
-	size_t length = strlen(word);
-	if (strncasecmp(text, word, length) != 0 || is_word(text[length]))
-		return NULL;
-	return skip_blank(text + length);
+	text += strlen(word);
+	return is(*text, WORD) ? NULL : skip_blank(text);
 }
 
 static const char *after_any(const char *text, const char *const *words)
@@ -130,17 +142,17 @@ static const char *after_any(const char *text, const char *const *words)
 	return after;
 }
 
-static bool changes_login(const char *query)
+/* The text from its first word on. */
+static bool changes_login(const char *first)
 {
-	static const char *const verbs[] = {"create", "alter", "drop", NULL};
 	static const char *const things[] = {"database", "role", "user", "group", NULL};
-	const char *first = skip_blank(query);
-	const char *second = after_any(first, verbs);
+	const char *second = after_word(first, "alter");
 
-	if (!second)
-		return false;
-	return after_any(second, things) ||
-	       (after_word(first, "alter") && after_word(second, "system"));
+	if (second && after_word(second, "system"))
+		return true;
+	if (!second && !(second = after_word(first, "create")))
+		second = after_word(first, "drop");
+	return second && after_any(second, things);
 }
 
 /* How much of the text could be a custom setting's name: words with at least one dot between. */
@@ -149,7 +161,7 @@ static size_t custom_length(const char *text)
 	size_t length = 0;
 	bool dot = false;
 
-	for (; is_word(text[length]) || text[length] == '.'; length++) {
+	for (; is(text[length], WORD) || text[length] == '.'; length++) {
 		if (text[length] & 0x80)
 			return 0;
 		dot |= text[length] == '.';
@@ -173,7 +185,7 @@ static const char *after_part(const char *text, bool *dot)
 		*dot |= memchr(begin, '.', (size_t)(end - begin)) != NULL;
 		return skip_blank(end + 1);
 	}
-	for (end = text; is_word(*end);)
+	for (end = text; is(*end, WORD);)
 		end++;
 	return end > text && !isdigit((unsigned char)*text) ? skip_blank(end) : NULL;
 }
@@ -218,7 +230,7 @@ static unsigned scan_set(const char *text, char before)
 		custom_intern(name, length);
 	else if (sets_hidden_custom(name))
 		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
-	if ((before == '\'' || before == '$') && isspace((unsigned char)name[-1]) && *name &&
+	if ((before == '\'' || before == '$') && is(name[-1], BLANK) && *name &&
 	    strchr("%'$", *name))
 		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
 	return STATEMENT_SETS;
@@ -245,11 +257,9 @@ static unsigned scan_set_config(const char *text)
 }
 
 /* SET seed = ..., as a statement: UPDATE t SET seed = ... is none. */
-static bool sets_seed(const char *query)
+static bool sets_seed(const char *query, const char *word, const char *after)
 {
-	const char *after = after_word(skip_blank(query), "set");
-
-	return after && after_word(name_to_set(after), "seed");
+	return word == skip_blank(query) && after_word(name_to_set(after), "seed");
 }
 
 /* The SET of UPDATE, and of what may have one inside, is of columns. */
@@ -261,26 +271,27 @@ static bool changes_rows(const char *query)
 }
 
 /* Whether one of the words that scan_word knows may begin so; most do not. */
-static bool may_matter(const char *word)
+static inline bool may_matter(const char *word)
 {
-	static const char beginnings[][4] = {"set", "pg_", "dbl", "lis", "unl", "dis", "loa"};
-	static const bool first[256] = {['S'] = true,
-	    ['s'] = true,
-	    ['P'] = true,
-	    ['p'] = true,
-	    ['D'] = true,
-	    ['d'] = true,
-	    ['L'] = true,
-	    ['l'] = true,
-	    ['U'] = true,
-	    ['u'] = true};
-
-	if (!first[(unsigned char)word[0]])
+	switch (word[0]) {
+	case 's':
+	case 'S':
+		return begins(word, "set");
+	case 'p':
+	case 'P':
+		return begins(word, "pg_");
+	case 'd':
+	case 'D':
+		return begins(word, "dblink") || begins(word, "discard");
+	case 'l':
+	case 'L':
+		return begins(word, "listen") || begins(word, "load");
+	case 'u':
+	case 'U':
+		return begins(word, "unlisten");
+	default:
 		return false;
-	for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
-		if ((word[0] | 0x20) == beginnings[i][0] && (word[1] | 0x20) == beginnings[i][1])
-			return word[2] == '_' || (word[2] | 0x20) == beginnings[i][2];
-	return false;
+	}
 }
 
 /*
@@ -294,7 +305,7 @@ static bool is_excluded(const char *query, const char *word)
 
 	if (word >= query + length && strncasecmp(word - length, schema, length) == 0)
 		word -= length;
-	while (word > query && isspace((unsigned char)word[-1]))
+	while (word > query && is(word[-1], BLANK))
 		word--;
 	return word >= query + 2 &&
 	       (memcmp(word - 2, "<>", 2) == 0 || memcmp(word - 2, "!=", 2) == 0);
@@ -307,6 +318,8 @@ static unsigned scan_word(const char *query, const char *word)
 	if ((after = after_word(word, "set"))) {
 		unsigned found = scan_set(after, word > query ? word[-1] : '\0');
 
+		if (sets_seed(query, word, after))
+			found |= STATEMENT_SEEDS;
 		return changes_rows(query) && !strchr(query, ';')
 			   ? found & ~(unsigned)STATEMENT_SETS
 			   : found;
@@ -334,15 +347,14 @@ static unsigned scan_word(const char *query, const char *word)
 
 unsigned statement_scan(const char *query)
 {
-	unsigned flags = (changes_login(query) ? STATEMENT_CHANGES_LOGIN : 0) |
-			 (sets_seed(query) ? STATEMENT_SEEDS : 0);
-	bool inside_word = false;
+	unsigned flags = changes_login(skip_blank(query)) ? STATEMENT_CHANGES_LOGIN : 0;
 
-	for (const char *byte = query; *byte; byte++) {
-		if (!inside_word && may_matter(byte))
+	for (const char *byte = query; *byte;) {
+		if (may_matter(byte))
 			flags |= scan_word(query, byte);
-		/* A dollar may be the end of a quote: $$SET a.b = 1$$. */
-		inside_word = is_word(*byte) && *byte != '$';
+		bool inside = is(*byte++, INSIDE);
+		while (inside && is(*byte, INSIDE))
+			byte++;
 	}
 	return flags;
 }
