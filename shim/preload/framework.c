@@ -165,6 +165,7 @@ static const char *value_in(const char *entry, const char *variable, size_t leng
 	return strncmp(entry, variable, length) == 0 ? entry + length : NULL;
 }
 #define VALUE_IN(entry, variable) value_in(entry, variable "=", sizeof variable)
+#define MAY_BE(entry, variable) ((entry)[0] == (variable)[0] && (entry)[1] == (variable)[1])
 
 /* In one pass: it is made for every connection. */
 static void read_environment(struct framework_test *running)
@@ -172,11 +173,11 @@ static void read_environment(struct framework_test *running)
 	for (char **entry = environ; entry && *entry; entry++) {
 		const char *value;
 
-		if ((*entry)[0] == 'P' && (value = VALUE_IN(*entry, "PYTEST_CURRENT_TEST"))) {
+		if (MAY_BE(*entry, "PYTEST") && (value = VALUE_IN(*entry, "PYTEST_CURRENT_TEST"))) {
 			read_pytest(running, value);
 			return;
 		}
-		if ((*entry)[0] != 'B')
+		if (!MAY_BE(*entry, "BATS"))
 			continue;
 		if ((value = VALUE_IN(*entry, "BATS_TEST_FILENAME"))) {
 			running->source = "bats";

@@ -24,14 +24,12 @@ static bool fail(struct text *text)
 	return false;
 }
 
-static bool make_room(struct text *text, size_t more)
+static bool grow(struct text *text, size_t more)
 {
 	size_t room = text->room ? text->room : 256;
 
 	while (room < text->length + more + 1)
 		room *= 2;
-	if (room == text->room)
-		return true;
 	/* realloc would leave a copy behind. */
 	char *bytes = text->failed ? NULL : malloc(room);
 	if (!bytes)
@@ -42,6 +40,11 @@ static bool make_room(struct text *text, size_t more)
 	text->bytes = bytes;
 	text->room = room;
 	return true;
+}
+
+static inline bool make_room(struct text *text, size_t more)
+{
+	return more < text->room - text->length || grow(text, more);
 }
 
 void text_add(struct text *text, const char *format, ...)
@@ -82,6 +85,24 @@ void text_add_bytes(struct text *text, const char *bytes, size_t length)
 void text_add_byte(struct text *text, char byte)
 {
 	text_add_bytes(text, &byte, 1);
+}
+
+void text_add_string(struct text *text, const char *string)
+{
+	text_add_bytes(text, string, strlen(string));
+}
+
+void text_add_number(struct text *text, int64_t number)
+{
+	char digits[20], *first = digits + sizeof digits;
+	uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+	do
+		*--first = (char)('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (number < 0)
+		*--first = '-';
+	text_add_bytes(text, first, (size_t)(digits + sizeof digits - first));
 }
 
 char *text_take(struct text *text)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct text {
 	char *bytes; /* zero-terminated; NULL while empty or after failure */
@@ -17,6 +18,10 @@ struct text {
 void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_add_byte(struct text *text, char byte);
 void text_add_bytes(struct text *text, const char *bytes, size_t length);
+
+/* A tenth of the time of text_add, for what is written often. */
+void text_add_string(struct text *text, const char *string);
+void text_add_number(struct text *text, int64_t number);
 
 /* The bytes, for the caller to free; NULL where memory ran out. */
 char *text_take(struct text *text);

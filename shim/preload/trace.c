@@ -53,24 +53,42 @@ static int64_t now_ms(void)
 
 /* ---- Lines ---- */
 
+static void add_name(struct text *line, const char *name)
+{
+	text_add_string(line, ",\"");
+	text_add_string(line, name);
+	text_add_string(line, "\":");
+}
+
+static bool is_escaped(char byte)
+{
+	return (unsigned char)byte < ' ' || byte == '"' || byte == '\\' || byte == 0x7f;
+}
+
 void trace_add(struct text *line, const char *name, const char *value)
 {
 	if (!value)
 		return;
-	text_add(line, ",\"%s\":\"", name);
-	for (; *value; value++) {
-		if ((unsigned char)*value < ' ' || *value == '"' || *value == '\\' ||
-		    *value == 0x7f)
-			text_add(line, "\\u%04x", *value);
-		else
-			text_add_byte(line, *value);
+	add_name(line, name);
+	text_add_byte(line, '"');
+	for (;;) {
+		size_t plain = 0;
+
+		while (value[plain] && !is_escaped(value[plain]))
+			plain++;
+		text_add_bytes(line, value, plain);
+		value += plain;
+		if (!*value)
+			break;
+		text_add(line, "\\u%04x", *value++);
 	}
 	text_add_byte(line, '"');
 }
 
 static void add_number(struct text *line, const char *name, int64_t value)
 {
-	text_add(line, ",\"%s\":%lld", name, (long long)value);
+	add_name(line, name);
+	text_add_number(line, value);
 }
 
 struct text trace_line(enum trace_event event)
@@ -78,7 +96,10 @@ struct text trace_line(enum trace_event event)
 	static const char *const names[] = {PQLEASH_TRACE_EVENTS(PQLEASH_TRACE_NAME)};
 	struct text line = {0};
 
-	text_add(&line, "{\"event\":\"%s\",\"ms\":%lld", names[event], (long long)now_ms());
+	text_add_string(&line, "{\"event\":\"");
+	text_add_string(&line, names[event]);
+	text_add_byte(&line, '"');
+	add_number(&line, "ms", now_ms());
 	return line;
 }
 
@@ -223,7 +244,7 @@ static void write_lost(void)
 	struct text line = trace_line(TRACE_LOST);
 
 	add_number(&line, "lines", (int64_t)file.lost);
-	text_add(&line, "}\n");
+	text_add_string(&line, "}\n");
 	if (line.bytes && write_all(line.bytes, line.length))
 		file.lost = 0;
 	text_free(&line);
@@ -289,7 +310,7 @@ static void write_start(void)
 		add_script(&line);
 	add_number(&line, "limit", settings()->limit);
 	add_number(&line, "pool_timeout_ms", settings()->pool_timeout_ms);
-	text_add(&line, "}\n");
+	text_add_string(&line, "}\n");
 	if (line.bytes)
 		write_line(line.bytes, line.length);
 	text_free(&line);
@@ -300,7 +321,7 @@ void trace_put(struct text *line)
 {
 	int saved_errno = errno;
 
-	text_add(line, "}\n");
+	text_add_string(line, "}\n");
 	lock_take(LOCK_TRACE);
 	bool first = file.owner != process_id() && !file.refused;
 	if (first && make_file())
@@ -376,7 +397,9 @@ static void add_target(struct text *line, const struct target *target)
 
 	if (!target || !target->label)
 		return;
-	snprintf(label, sizeof label, "%s", target->label);
+	size_t length = strnlen(target->label, sizeof label - 1);
+	memcpy(label, target->label, length);
+	label[length] = '\0';
 	char *url = strstr(label, "://"), *password = strstr(label, "password");
 	if (url)
 		url[3] = '\0';

@@ -36,6 +36,21 @@ static void what_is_added_is_appended(void **state)
 	assert_text(&text, "limit=3;x%");
 }
 
+static void numbers_are_added_in_digits(void **state)
+{
+	struct text text = {0};
+
+	(void)state;
+	text_add_string(&text, "from ");
+	text_add_number(&text, INT64_MIN);
+	text_add_string(&text, "");
+	text_add_byte(&text, ' ');
+	text_add_number(&text, 0);
+	text_add_string(&text, " to ");
+	text_add_number(&text, INT64_MAX);
+	assert_text(&text, "from -9223372036854775808 0 to 9223372036854775807");
+}
+
 static void nothing_added_is_null(void **state)
 {
 	struct text text = {0};
@@ -180,6 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_added_is_appended),
+	    cmocka_unit_test(numbers_are_added_in_digits),
 	    cmocka_unit_test(nothing_added_is_null),
 	    cmocka_unit_test(an_empty_text_that_was_added_is_a_text),
 	    cmocka_unit_test(it_is_zero_terminated_at_every_length),
