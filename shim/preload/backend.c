@@ -58,7 +58,7 @@ static void break_connection(struct backend *backend)
 }
 
 /* How long an answer is looked out for before we sleep until it comes. */
-#define LOOK_OUT_US 50
+#define LOOK_OUT_US 200
 
 static bool has_other_processors(void)
 {

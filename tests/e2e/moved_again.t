@@ -71,6 +71,28 @@ for my $way (sort keys %ways) {
 	};
 }
 
+# Nothing in the text tells of these: only the values do.
+my %changes = (
+	'a setting' => [ q{DO $$ BEGIN EXECUTE 'se' || 't work_mem = ''9MB'''; END $$}, q{SELECT current_setting('work_mem')}, '9MB' ],
+	'a setting that only a superuser may change' => [ q{DO $$ BEGIN EXECUTE 'se' || 't log_min_messages = error'; END $$}, q{SELECT current_setting('log_min_messages')}, 'error' ],
+	'a setting of a library that was not loaded before' => [
+		q{DO $$ BEGIN EXECUTE 'se' || 't plpgsql.extra_errors = ''shadowed_variables'''; END $$}, q{SELECT current_setting('plpgsql.extra_errors')}, 'shadowed_variables' ],
+	'a role' => [ q{DO $$ BEGIN EXECUTE 'se' || 't role = pg_monitor'; END $$}, 'SELECT current_user', 'pg_monitor' ],
+	'a prepared statement' => [ q{DO $$ BEGIN EXECUTE 'prepare new as select 8'; END $$}, 'SELECT count(*) FROM pg_prepared_statements', '2' ],
+	'a statement prepared anew' => [
+		q{DO $$ BEGIN EXECUTE 'deallocate p'; EXECUTE 'prepare p as select 9'; END $$}, 'EXECUTE p', '9' ],
+);
+for my $what (sort keys %changes) {
+	subtest "$what is changed without a word" => sub {
+		my ($change, $question, $expected) = @{ $changes{$what} };
+		my @script = (in_turns(4, @state), "exec a $change", 'exec other SELECT 1', "exec a $question",
+			'exec other SELECT 1', "exec a $question");
+		my ($direct, $leashed) = (play_direct(@script), play_leashed({ PQLEASH_LIMIT => 1 }, @script));
+		is($leashed->{answers}[-2], "PGRES_TUPLES_OK SELECT 1 \n  $expected", 'and comes along');
+		is(first_difference($direct, $leashed), '', 'as without us');
+	};
+}
+
 subtest 'a session that has done nothing is moved after a role was made' => sub {
 	for my $first ([], ['exec a SELECT 1']) {
 		my $result = play_leashed({ PQLEASH_LIMIT => 2 }, 'open a ', @$first, 'open b ', 'exec b CREATE ROLE made', 'exec b BEGIN', 'open c ', 'exec c SELECT 2',
