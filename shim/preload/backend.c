@@ -372,7 +372,7 @@ static void begin(struct backend *backend, struct target *target)
 	backend->guard[0] = '\0';
 	pool_note_process(backend, 0, "");
 	backend->stain_count = 0;
-	backend->has_temporary = backend->functions_set = false;
+	backend->has_temporary = backend->functions_set = backend->left_unnamed = false;
 	backend->blank.taken = false;
 }
 
@@ -561,12 +561,17 @@ void backend_abandon(struct backend *backend)
 	errno = saved_errno;
 }
 
+bool backend_in_pipeline(const struct backend *backend)
+{
+	return HAS(PQpipelineStatus) && REAL(PQpipelineStatus)(backend->conn) != 0;
+}
+
 /* End what a session left open; false when the connection is in no state to be reused. */
 static bool end_transaction(struct backend *backend)
 {
 	PGTransactionStatusType status = REAL(PQtransactionStatus)(backend->conn);
 
-	if (HAS(PQpipelineStatus) && REAL(PQpipelineStatus)(backend->conn) != 0)
+	if (backend_in_pipeline(backend))
 		return false;
 	if (status == PQTRANS_IDLE)
 		return true;
@@ -611,6 +616,7 @@ bool backend_reset(struct backend *backend, bool dirty)
 		return true;
 	allow_discard(backend);
 	backend->reset_pending = REAL(PQsendQuery)(backend->conn, "DISCARD ALL") == 1;
+	backend->left_unnamed = false;
 	backend->guard[0] = '\0';
 	return backend->reset_pending;
 }

@@ -46,6 +46,7 @@ struct backend {
 	bool asking;        /* that question is on its way */
 	bool refused;       /* a pooler has connected us, but has no place at the server */
 	bool has_temporary; /* its sessions have had temporary objects */
+	bool left_unnamed;  /* its unnamed prepared statement may be one of ours */
 	int64_t asked_ms;   /* when it was asked */
 	int process;        /* pid of the server's that answered last; 0 for unknown */
 	char process_start[24];   /* when that began */
@@ -135,6 +136,9 @@ bool backend_settle(struct backend *backend);
  * transaction.
  */
 void backend_guard(struct backend *backend);
+
+/* Whether the program has it in pipeline mode, if this libpq knows that. */
+bool backend_in_pipeline(const struct backend *backend);
 
 /* Whether the server has said nothing that was not read yet. */
 bool backend_is_quiet(const struct backend *backend);

@@ -685,6 +685,8 @@ bool snapshot_restore(const struct snapshot *snapshot, struct backend *backend, 
 	char *error;
 
 	backend_talk(backend);
+	/* What it is put back by is not prepared under a name. */
+	backend->left_unnamed = true;
 	error = use_server_encoding(backend);
 	if (!error)
 		error = restore_most(snapshot, backend);

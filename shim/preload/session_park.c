@@ -46,7 +46,7 @@ static bool is_quiescent(const struct session *session)
 {
 	return session->state == SESSION_OPEN &&
 	       REAL(PQtransactionStatus)(session->conn) == PQTRANS_IDLE &&
-	       !(HAS(PQpipelineStatus) && REAL(PQpipelineStatus)(session->conn) != 0);
+	       !backend_in_pipeline(session->backend);
 }
 
 bool session_is_clean(const struct session *session)

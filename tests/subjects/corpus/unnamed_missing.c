@@ -1,0 +1,39 @@
+/* The unnamed prepared statement where none was prepared, or none is any more: an error. */
+#include "corpus.h"
+
+static void execute(const char *who, PGconn *conn)
+{
+	show(who, PQexecPrepared(conn, "", 0, NULL, NULL, NULL, 0));
+	show(who, PQdescribePrepared(conn, ""));
+	printf("sent %d\n", PQsendQueryPrepared(conn, "", 0, NULL, NULL, NULL, 0));
+	drain(who, conn);
+	printf("sent %d\n", PQsendDescribePrepared(conn, ""));
+	drain(who, conn);
+}
+
+int main(void)
+{
+	PGconn *conns[4];
+
+	open_sessions(conns, COUNT(conns));
+	for (int i = 0; i < COUNT(conns); i++) {
+		execute(name_of(i), conns[i]);
+		run(name_of(i), conns[i], "SET work_mem = '5MB'");
+		show(name_of(i), PQprepare(conns[i], "named", "SELECT 1", 0, NULL));
+	}
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < COUNT(conns); i++)
+			execute(name_of(i), conns[i]);
+	for (int i = 0; i < COUNT(conns); i++) {
+		run(name_of(i), conns[i], "BEGIN");
+		execute(name_of(i), conns[i]);
+		run(name_of(i), conns[i], "ROLLBACK");
+	}
+	for (int i = 0; i < COUNT(conns); i++) {
+		printf("sent %d\n", PQsendQueryPrepared(conns[i], "", 0, NULL, NULL, NULL, 0));
+		drain(name_of(i), conns[i]);
+		show(name_of(i), PQexecPrepared(conns[i], "named", 0, NULL, NULL, NULL, 0));
+	}
+	finish_sessions(conns, COUNT(conns));
+	return 0;
+}
