@@ -324,7 +324,8 @@ static struct json_object *parse(const struct run *run)
 	assert_non_null(out);
 	assert_true(json_report(run, out));
 	assert_int_equal(fclose(out), 0);
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	/* Not JSON_TOKENER_STRICT, in which json-c 0.18 refuses every byte that is not ASCII. */
+	json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
 	struct json_object *object = json_tokener_parse_ex(tokener, text, (int)length);
 	if (!object)
 		fail_msg("%s: %s", json_tokener_error_desc(json_tokener_get_error(tokener)), text);

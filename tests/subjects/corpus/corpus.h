@@ -15,6 +15,9 @@
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
+/* How a program ends whose functions this libpq does not have. */
+#define NOT_IN_THIS_LIBPQ 77
+
 /* What may be NULL, as text. */
 static inline const char *text(const char *value)
 {
