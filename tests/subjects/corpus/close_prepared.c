@@ -28,7 +28,8 @@ int main(void)
 	show("a", PQexecPrepared(conns[0], "p", 0, NULL, NULL, NULL, 0));
 	show("b", PQexecPrepared(conns[1], "p", 0, NULL, NULL, NULL, 0));
 	show("c", PQexecPrepared(conns[2], "", 0, NULL, NULL, NULL, 0));
-	run("b", conns[1], "BEGIN; DECLARE one CURSOR FOR SELECT 1; DECLARE two CURSOR FOR SELECT 2");
+	run("b", conns[1],
+	    "BEGIN; DECLARE one CURSOR FOR SELECT 1; DECLARE two CURSOR FOR SELECT 2");
 	show("b", PQclosePortal(conns[1], "one"));
 	printf("sent %d\n", PQsendClosePortal(conns[1], "nonsense"));
 	drain("b", conns[1]);
