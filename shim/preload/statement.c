@@ -206,6 +206,37 @@ static bool sets_hidden_custom(const char *name)
 	return dot && rest && (*rest == '=' || after_word(rest, "to"));
 }
 
+/* A part of a name without its quotes; NULL where it has other bytes than a plain name has. */
+static const char *copy_part(const char *text, char *name, size_t room)
+{
+	bool quoted = *text == '"';
+
+	for (text += quoted; is(*text, WORD) || (quoted && *text == '.'); text++) {
+		if (*text & 0x80 || strlen(name) + 1 >= room)
+			return NULL;
+		strncat(name, text, 1);
+	}
+	if (!quoted)
+		return skip_blank(text);
+	return text[0] == '"' && text[1] != '"' ? skip_blank(text + 1) : NULL;
+}
+
+/* Drivers quote what needs none: "a.b", "a"."b". False where it is no plain name even so. */
+static bool remember_parts(const char *text)
+{
+	char name[128] = "";
+
+	while ((text = copy_part(text, name, sizeof name)) && *text == '.') {
+		strncat(name, ".", sizeof name - strlen(name) - 1);
+		text = skip_blank(text + 1);
+	}
+	size_t length = strlen(name);
+	if (!text || custom_length(name) != length || length == 0)
+		return false;
+	custom_intern(name, length);
+	return true;
+}
+
 /* The name in SET [SESSION | LOCAL] name; the text stands behind SET. */
 static const char *name_to_set(const char *text)
 {
@@ -228,7 +259,7 @@ static unsigned scan_set(const char *text, char before)
 
 	if (length && *skip_blank(name + length) != '.')
 		custom_intern(name, length);
-	else if (sets_hidden_custom(name))
+	else if (sets_hidden_custom(name) && !remember_parts(name))
 		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
 	if ((before == '\'' || before == '$') && is(name[-1], BLANK) && *name &&
 	    strchr("%'$", *name))

@@ -91,6 +91,9 @@ is_unseen('a custom setting that is empty, and one that was never set', {},
 	sql(q(SET app.w = 'set')), sql('RESET app.w'), sql(q(SELECT current_setting('app.w', true))),
 	'finish a', 'open a ', sql(q(SELECT current_setting('app.v', true) IS NULL, current_setting('app.w', true) IS NULL)));
 
+is_unseen('custom settings whose names are quoted', {},
+	sql(q(SET "app.v" = 'whole')), sql(q(SET "app"."w" = 'in parts')), sql(q(SELECT current_setting('app.v'), current_setting('app.w'))));
+
 is_unseen('SET LOCAL, and SET that is rolled back', {},
 	sql(q(SET app.v = 'outside')), '+' . sql('BEGIN'), '+' . sql(q(SET LOCAL app.v = 'local')), '+' . sql(q(SET LOCAL work_mem = '9MB')),
 	'+' . sql(q(SHOW app.v)), sql('COMMIT'), sql('SHOW app.v'), sql('SHOW work_mem'),

@@ -212,12 +212,32 @@ static void update_is_not_taken_for_a_setting(void **state)
 static void a_name_that_cannot_be_read_is_flagged(void **state)
 {
 	(void)state;
-	REMEMBERS_NOTHING(STATEMENT_SETS_UNKNOWN, "SET \"a.b\" = 1", "SET \"a\".\"b\" = 1",
-	    "SET \"a\".b = 1", "SET LOCAL \"a.b\" = 1", "set session /**/\"a.b\" = 1",
-	    "SET a.\"b\" = 1", "SET a.b.\"c\" = 1", "SET\"a.b\" = 1", "SET a . b = 1",
-	    "SET a /* x */.b = 1", "SET a. b = 1", "SET a.b . c = 1", "SET \"a\" . \"b\" = 1",
-	    "SET LOCAL a .b = 1", "SET \xc3\xa9.b = 1", "SET a.\xc3\xa9 = 1",
-	    "SET LOCAL \xc3\xa9t\xc3\xa9.b = 1", "SET U&\"a.b\" = 1", "SELECT 1; SET \"A.b\" = 1");
+	REMEMBERS_NOTHING(STATEMENT_SETS_UNKNOWN, "SET \xc3\xa9.b = 1", "SET a.\xc3\xa9 = 1",
+	    "SET LOCAL \xc3\xa9t\xc3\xa9.b = 1", "SET U&\"a.b\" = 1", "SET \"a b.c\" = 1",
+	    "SET \"a-b\".c = 1", "SET \"a.\xc3\xa9\" = 1", "SET \"a.1\".\"\" = 1", "SET \".a\" = 1",
+	    "SET \"a.\" = 1", "SET \"1.a\" = 1",
+	    "SET \"a123456789.b123456789.c123456789.d123456789.e123456789.f123456789.g123456789."
+	    "h123456789.i123456789.j123456789.k123456789.l123456789\".m = 1");
+}
+
+static void a_name_with_quotes_or_blanks_is_remembered_without(void **state)
+{
+	(void)state;
+	REMEMBERS("parts.whole", "SET \"parts.whole\" = 1", 0);
+	REMEMBERS("parts.both", "SET \"parts\".\"both\" = 1", 0);
+	REMEMBERS("parts.first", "SET \"parts\".first TO 1", 0);
+	REMEMBERS("parts.second", "SET parts.\"second\" = 1", 0);
+	REMEMBERS("parts.local", "SET LOCAL \"parts.local\" = 1", 0);
+	REMEMBERS("parts.session", "set session /**/\"parts.session\" = 1", 0);
+	REMEMBERS("parts.a.third", "SET parts.a.\"third\" = 1", 0);
+	REMEMBERS("parts.close", "SET\"parts.close\"=1", 0);
+	REMEMBERS("parts.blanks", "SET parts . blanks = 1", 0);
+	REMEMBERS("parts.comment", "SET parts /* x */.comment = 1", 0);
+	REMEMBERS("parts.behind", "SET parts. behind = 1", 0);
+	REMEMBERS("parts.a.late", "SET parts.a . late = 1", 0);
+	REMEMBERS("parts.around", "SET \"parts\" . \"around\" = 1", 0);
+	REMEMBERS("parts.before", "SET LOCAL parts .before = 1", 0);
+	REMEMBERS("parts.Other", "SELECT 1; SET \"parts.Other\" = 1", 0);
 }
 
 static void set_is_a_whole_word(void **state)
@@ -347,7 +367,8 @@ static void several_things_are_seen_in_one_text(void **state)
 	(void)state;
 	ALL_GIVE(STATEMENT_SHOWS_PID | STATEMENT_SEEDS | STATEMENT_SETS_UNKNOWN,
 	    "SELECT setseed(0); SELECT pg_backend_pid(); SELECT set_config($1, $2, true)");
-	ALL_GIVE(STATEMENT_CHANGES_LOGIN | STATEMENT_SETS_UNKNOWN, "ALTER ROLE x SET \"a.b\" = 1");
+	ALL_GIVE(
+	    STATEMENT_CHANGES_LOGIN | STATEMENT_SETS_UNKNOWN, "ALTER ROLE x SET \"a-b.c\" = 1");
 }
 
 static void an_ordinary_statement_is_nothing(void **state)
@@ -527,7 +548,7 @@ static void what_cannot_be_moved_pins_the_session(void **state)
 	    pin_of("SELECT pg_backend_pid()"), "has told the program its backend's pid");
 	assert_string_equal(pin_of("SELECT setseed(0)"), "has called setseed");
 	assert_string_equal(
-	    pin_of("SET \"a.b\" = 1"), "has set a setting whose name is not in the text");
+	    pin_of("SET \"a-b.c\" = 1"), "has set a setting whose name is not in the text");
 }
 
 static void what_can_be_moved_does_not(void **state)
@@ -556,6 +577,7 @@ int main(void)
 	    cmocka_unit_test(what_is_no_name_is_not_remembered),
 	    cmocka_unit_test(update_is_not_taken_for_a_setting),
 	    cmocka_unit_test(a_name_that_cannot_be_read_is_flagged),
+	    cmocka_unit_test(a_name_with_quotes_or_blanks_is_remembered_without),
 	    cmocka_unit_test(set_is_a_whole_word),
 	    cmocka_unit_test(a_literal_name_is_remembered),
 	    cmocka_unit_test(an_ordinary_literal_name_is_nothing),
