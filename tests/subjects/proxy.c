@@ -196,7 +196,7 @@ static char class_of_text(const unsigned char *bytes, size_t length)
 
 	if (own && own + sizeof mark - 1 < bytes + length)
 		return (char)own[sizeof mark - 1];
-	if (contains(bytes, length, "SET LOCAL TRANSACTION ISOLATION"))
+	if (contains(bytes, length, "FROM pg_catalog.pg_prepared_statement"))
 		return 'p';
 	if (contains(bytes, length, "pg_db_role_setting s"))
 		return 'e';
