@@ -59,7 +59,7 @@ sub _subject
 
 my %usual = (
 	examine => [ rows(1) ],
-	fingerprint => [ done('SET'), rows(6, [ 'none', 'u', ('f') x 4 ]), rows(4), rows(3, [ 'work_mem', '7', 'of sorts' ]) ],
+	fingerprint => [ rows(7, [ 'none', 'u', ('f') x 4, undef ]), rows(3, [ 'work_mem', '7', 'of sorts' ]) ],
 	discard => [ done('DISCARD ALL') ],
 	stains => [ rows(1, [undef]) ],
 	set => [ done('SET') ],
