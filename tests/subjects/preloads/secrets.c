@@ -43,22 +43,20 @@ static void look(const void *memory, const void *caller)
 	if (!next) \
 	*(void **)&next = dlsym(RTLD_NEXT, #name)
 
+/* Not looked up: to look something up may free the message of a look-up that failed before. */
+extern void __libc_free(void *memory);
+extern void *__libc_realloc(void *memory, size_t size);
+
 __attribute__((visibility("default"))) void free(void *memory)
 {
-	static void (*next)(void *);
-
-	FIND_NEXT(free);
 	look(memory, CALLER);
-	next(memory);
+	__libc_free(memory);
 }
 
 __attribute__((visibility("default"))) void *realloc(void *memory, size_t size)
 {
-	static void *(*next)(void *, size_t);
-
-	FIND_NEXT(realloc);
 	look(memory, CALLER);
-	return next(memory, size);
+	return __libc_realloc(memory, size);
 }
 
 __attribute__((visibility("default"))) void PQfreemem(void *memory)
