@@ -1,4 +1,7 @@
-/* The pool: all backends of this process, and who gets one when it is full. See pool.c. */
+/*
+ * The pool: all backends of this process, and who gets one when it is full. See pool.c and its
+ * parts.
+ */
 #ifndef POOL_H
 #define POOL_H
 
