@@ -177,10 +177,15 @@ static void stop_waiting_for(struct backend *ending)
 
 /*
  * A place that will be free as soon as its server process has ended; false when none was in time.
+ * Other threads may release one sooner: neither is waited for without a look at the other.
  */
 static bool wait_for_ending(int64_t deadline_ms)
 {
 	struct backend *ending = NULL;
+	int64_t until_ms = process_clock_ms() + LOOK_AGAIN_MS;
+
+	if (until_ms > deadline_ms || !process_has_threads())
+		until_ms = deadline_ms;
 
 	pool_lock();
 	for (struct backend *backend = pool_first(); backend && !ending; backend = backend->next)
@@ -192,7 +197,7 @@ static bool wait_for_ending(int64_t deadline_ms)
 	pool_unlock();
 	if (!ending)
 		return false;
-	bool ended = backend_has_ended(ending, deadline_ms);
+	bool ended = backend_has_ended(ending, until_ms);
 	stop_waiting_for(ending);
 	return ended;
 }
@@ -266,12 +271,15 @@ void pool_still_awaited(struct session *session)
 {
 	long left_ms = (long)(session->awaiting_until_ms - process_clock_ms());
 
+	/* A sign that came in between would be given to a descriptor that goes. */
+	pool_lock();
 	if (session->away_until_ms)
 		left_ms = pool_smaller(left_ms, ASK_AGAIN_MS);
 	else if (session->called)
 		left_ms = 0;
 	if (session->awaiting)
 		descriptor_await(session, left_ms);
+	pool_unlock();
 }
 
 /* Under the lock. */

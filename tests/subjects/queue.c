@@ -4,6 +4,8 @@
  * usage: queue order THREADS     one thread works for a while, the others ask one after the other:
  *                                who is answered when
  *        queue timeout SECONDS   one thread keeps using its transaction for that long, another asks
+ *        queue ending SECONDS    a connection is finished in the middle of a statement that goes on
+ *                                for that long, one thread works for a while, another asks
  *        queue cancel THREADS    the others wait as with order, and are cancelled while they do
  */
 #include <libpq-fe.h>
@@ -112,6 +114,27 @@ static int keep_busy(PGconn *conn, int seconds)
 	return 0;
 }
 
+static int keep_ending(PGconn *conn, int seconds)
+{
+	PGconn *ending = PQconnectdb("");
+	struct asker asker = {
+	    .conn = PQconnectdb(""), .query = "SELECT nextval('turn')", .number = 1};
+	char query[64];
+	pthread_t first;
+	time_t began = time(NULL);
+
+	snprintf(query, sizeof query, "SELECT pg_sleep(%d)", seconds);
+	PQsendQuery(ending, query);
+	PQfinish(ending);
+	pthread_create(&first, NULL, work, conn);
+	while (!atomic_load(&asked))
+		sleep_ms(1);
+	ask(&asker);
+	puts(time(NULL) - began < seconds / 2 ? "in good time" : "late");
+	pthread_join(first, NULL);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	PGconn *conn = PQconnectdb("");
@@ -125,6 +148,9 @@ int main(int argc, char **argv)
 		return keep_waiting(conn, number, "SELECT pg_sleep(60)", true);
 	if (argc == 3 && strcmp(argv[1], "timeout") == 0)
 		return keep_busy(conn, number);
-	fputs("usage: queue order THREADS | cancel THREADS | timeout SECONDS\n", stderr);
+	if (argc == 3 && strcmp(argv[1], "ending") == 0)
+		return keep_ending(conn, number);
+	fputs("usage: queue order THREADS | cancel THREADS | timeout SECONDS | ending SECONDS\n",
+	    stderr);
 	return 2;
 }
