@@ -34,7 +34,7 @@ static __thread struct backend *in_hand __attribute__((tls_model("initial-exec")
 static void lower(long *setting, long value)
 {
 	pool_lock();
-	*setting = pool_smaller(*setting, value);
+	__atomic_store_n(setting, pool_smaller(*setting, value), __ATOMIC_RELAXED);
 	pool_unlock();
 }
 
@@ -50,7 +50,8 @@ void pool_lower_timeout(long timeout_ms)
 
 long pool_timeout_ms(void)
 {
-	return pool_smaller(settings()->pool_timeout_ms, lowered_timeout_ms);
+	return pool_smaller(settings()->pool_timeout_ms,
+	    __atomic_load_n(&lowered_timeout_ms, __ATOMIC_RELAXED));
 }
 
 /* Under the lock. */

@@ -314,6 +314,7 @@ struct session *pool_lender(const struct session *asker)
 	struct pool_wait wait = pool_begin_wait();
 	struct session *lender;
 
+	pool_repair();
 	while (!(lender = find_lender(asker)) && pool_wait_for_release(&wait))
 		;
 	pool_stop_waiting(&wait);
