@@ -22,7 +22,7 @@ sub direct { my ($env, @command) = @_; return run({ LD_PRELOAD => undef, %$env }
 sub masked
 {
 	my ($text) = @_;
-	$text =~ s/\b(?:PID|pid) \d+/PID ?/g;
+	$text =~ s/\b(?:PID|pid) [ |]*\d+/PID ?/g;
 	$text =~ s/\b(lo_import|lo_unlink|large object) \d+/$1 ?/g;
 	$text =~ s/^\\((?:un)?restrict) \w+$/\\$1 ?/mg;
 	$text =~ s/\d+\.\d+ m?s\b/? s/g;

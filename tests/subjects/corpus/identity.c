@@ -16,6 +16,12 @@ static void ask(int i, PGconn *conn)
 	    strcmp(now[3], getenv("PGHOST")) == 0 ? "socket" : now[3], now[4],
 	    strcmp(now[5], getenv("PGPORT")) == 0 ? "port" : now[5], text(now[6]), now[7]);
 	printf("%d: %d %d\n", i, PQserverVersion(conn), PQprotocolVersion(conn));
+#ifdef LIBPQ_HAS_FULL_PROTOCOL_VERSION
+	printf("%d: %d\n", i, PQfullProtocolVersion(conn));
+#endif
+#ifdef LIBPQ_HAS_PROMPT_OAUTH_DEVICE
+	printf("%d: %d\n", i, PQdefaultAuthDataHook(PQAUTHDATA_PROMPT_OAUTH_DEVICE, conn, NULL));
+#endif
 }
 
 int main(void)
