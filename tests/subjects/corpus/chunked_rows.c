@@ -36,8 +36,5 @@ int main(void)
 	return 0;
 }
 #else
-int main(void)
-{
-	return NOT_IN_THIS_LIBPQ;
-}
+NOT_IN_THIS_LIBPQ
 #endif

@@ -15,8 +15,12 @@
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
-/* How a program ends whose functions this libpq does not have. */
-#define NOT_IN_THIS_LIBPQ 77
+/* All of a program whose functions this libpq does not have: how it ends tells that. */
+#define NOT_IN_THIS_LIBPQ \
+	int main(void) \
+	{ \
+		return 77; \
+	}
 
 /* What may be NULL, as text. */
 static inline const char *text(const char *value)
@@ -91,6 +95,13 @@ static inline void show(const char *who, PGresult *result)
 static inline void run(const char *who, PGconn *conn, const char *query)
 {
 	show(who, PQexec(conn, query));
+}
+
+/* One more command of a pipeline. */
+static inline void add(PGconn *conn, const char *query)
+{
+	if (!PQsendQueryParams(conn, query, 0, NULL, NULL, NULL, NULL, 0))
+		printf("%s: %s", query, PQerrorMessage(conn));
 }
 
 /* All results of what was sent. */

@@ -4,7 +4,7 @@
 /* pg_proc's oids of these are fixed. */
 enum { INT4PL = 177, TEXTCAT = 1258, INT4DIV = 154, VERSIONLESS = 4 };
 
-static void add(PGconn *conn, int left, int right, int function)
+static void add_up(PGconn *conn, int left, int right, int function)
 {
 	PQArgBlock arguments[] = {
 	    {.len = 4, .isint = 1, .u.integer = left}, {.len = 4, .isint = 1, .u.integer = right}};
@@ -33,14 +33,14 @@ int main(void)
 
 	open_sessions(conns, COUNT(conns));
 	for (int i = 0; i < COUNT(conns); i++) {
-		add(conns[i], 40 + i, 2, INT4PL);
+		add_up(conns[i], 40 + i, 2, INT4PL);
 		join(conns[i]);
-		add(conns[i], 1, 0, INT4DIV);
-		add(conns[i], 1, 1, VERSIONLESS);
+		add_up(conns[i], 1, 0, INT4DIV);
+		add_up(conns[i], 1, 1, VERSIONLESS);
 		show_state(name_of(i), conns[i]);
 		run(name_of(i), conns[i], "BEGIN");
-		add(conns[i], 1, 2, INT4PL);
-		add(conns[i], 1, 0, INT4DIV);
+		add_up(conns[i], 1, 2, INT4PL);
+		add_up(conns[i], 1, 0, INT4DIV);
 		show_state(name_of(i), conns[i]);
 		run(name_of(i), conns[i], "ROLLBACK");
 	}

@@ -1,12 +1,6 @@
 /* A pipeline with an error in it is aborted up to its sync. */
 #include "corpus.h"
 
-static void add(PGconn *conn, const char *query)
-{
-	if (!PQsendQueryParams(conn, query, 0, NULL, NULL, NULL, NULL, 0))
-		printf("%s: %s", query, PQerrorMessage(conn));
-}
-
 int main(void)
 {
 	PGconn *conns[4];

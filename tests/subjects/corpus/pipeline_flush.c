@@ -1,11 +1,6 @@
 /* PQsendFlushRequest: results before the sync point; single-row mode in a pipeline. */
 #include "corpus.h"
 
-static void add(PGconn *conn, const char *query)
-{
-	PQsendQueryParams(conn, query, 0, NULL, NULL, NULL, NULL, 0);
-}
-
 int main(void)
 {
 	PGconn *conns[4];

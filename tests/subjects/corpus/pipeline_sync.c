@@ -2,11 +2,6 @@
 #include "corpus.h"
 
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
-static void add(PGconn *conn, const char *query)
-{
-	PQsendQueryParams(conn, query, 0, NULL, NULL, NULL, NULL, 0);
-}
-
 int main(void)
 {
 	PGconn *conns[4];
@@ -35,8 +30,5 @@ int main(void)
 	return 0;
 }
 #else
-int main(void)
-{
-	return NOT_IN_THIS_LIBPQ;
-}
+NOT_IN_THIS_LIBPQ
 #endif
