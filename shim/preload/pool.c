@@ -50,8 +50,8 @@ void pool_lower_timeout(long timeout_ms)
 
 long pool_timeout_ms(void)
 {
-	return pool_smaller(settings()->pool_timeout_ms,
-	    __atomic_load_n(&lowered_timeout_ms, __ATOMIC_RELAXED));
+	return pool_smaller(
+	    settings()->pool_timeout_ms, __atomic_load_n(&lowered_timeout_ms, __ATOMIC_RELAXED));
 }
 
 /* Under the lock. */
