@@ -46,7 +46,6 @@ struct backend {
 	bool asking;        /* that question is on its way */
 	bool refused;       /* a pooler has connected us, but has no place at the server */
 	bool has_temporary; /* its sessions have had temporary objects */
-	bool left_unnamed;  /* its unnamed prepared statement may be one of ours */
 	int64_t asked_ms;   /* when it was asked */
 	int process;        /* pid of the server's that answered last; 0 for unknown */
 	char process_start[24];   /* when that began */

@@ -26,14 +26,6 @@ struct command {
 	int result_format;
 };
 
-/* Whether it means the unnamed prepared statement, which it does not make. */
-static inline bool command_means_unnamed(const struct command *command)
-{
-	return (command->kind == COMMAND_QUERY_PREPARED ||
-		   command->kind == COMMAND_DESCRIBE_PREPARED) &&
-	       command->name && !command->name[0];
-}
-
 /* Hand it to libpq. Returns what libpq returns: 1, or 0 with the connection's error message set. */
 int command_send(const struct command *command, PGconn *conn);
 

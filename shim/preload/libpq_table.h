@@ -105,7 +105,7 @@ LIBPQ(OWN, PGresult *, PQprepare, (PGconn *conn, const char *statement, const ch
 LIBPQ(OWN, PGresult *, PQexecPrepared, (PGconn *conn, const char *statement, int nParams, const char *const *paramValues,
 	const int *paramLengths, const int *paramFormats, int resultFormat),
 	(conn, statement, nParams, paramValues, paramLengths, paramFormats, resultFormat), )
-LIBPQ(OWN, PGresult *, PQdescribePrepared, (PGconn *conn, const char *statement), (conn, statement), )
+LIBPQ(USE, PGresult *, PQdescribePrepared, (PGconn *conn, const char *statement), (conn, statement), )
 LIBPQ(USE, PGresult *, PQdescribePortal, (PGconn *conn, const char *portal), (conn, portal), )
 LIBPQ(USE, PGresult *, PQclosePrepared, (PGconn *conn, const char *statement), (conn, statement), ) /* since 17 */
 LIBPQ(USE, PGresult *, PQclosePortal, (PGconn *conn, const char *portal), (conn, portal), ) /* since 17 */

@@ -414,7 +414,8 @@ static char *failure(const struct backend *backend, PGresult *result, const char
 	ExecStatusType status = REAL(PQresultStatus)(result);
 	struct text message = {0};
 
-	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK ||
+	    status == PGRES_EMPTY_QUERY) {
 		REAL(PQclear)(result);
 		return NULL;
 	}
@@ -465,30 +466,6 @@ static void list_settings(
 		    list, "session_authorization", cell(snapshot->login, 0, SESSION_AUTHORIZATION));
 	if (has_role(snapshot) || backend->default_role)
 		assign(list, "role", cell(snapshot->login, 0, ROLE));
-}
-
-static char *restore_last(const struct snapshot *snapshot, struct backend *backend)
-{
-	int rows = REAL(PQntuples)(snapshot->rows);
-	struct assignments list = {.values = malloc((size_t)rows * 2 * sizeof(char *) + 1)};
-
-	if (!list.values)
-		return no_memory;
-	for (int row = 0; row < rows; row++) {
-		const char *name = cell(snapshot->rows, row, NAME);
-
-		if (is_kind(snapshot->rows, row, "setting") && comes_last(snapshot, row))
-			assign(&list, name, cell(snapshot->rows, row, VALUE));
-		else if (changed_default(snapshot, row) && strcmp(name, "client_encoding") != 0)
-			assign(&list, name, changed_default(snapshot, row));
-	}
-	char *error =
-	    list.count == 0
-		? NULL
-		: failure(backend, backend_answer(backend, send_assignments(&list, backend->conn)),
-		      "its settings");
-	free_assignments(&list);
-	return error;
 }
 
 static bool has_encoding(const struct backend *backend, const char *encoding)
@@ -554,27 +531,39 @@ static bool server_refused(const PGresult *result)
 	return REAL(PQresultErrorField)(result, PG_DIAG_SQLSTATE) != NULL;
 }
 
+static bool is_prepared(const struct snapshot *snapshot, int row)
+{
+	return is_kind(snapshot->rows, row, "prepared") || is_kind(snapshot->rows, row, "PREPARE");
+}
+
+static bool any_prepared(const struct snapshot *snapshot)
+{
+	bool any = false;
+
+	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++)
+		any |= is_prepared(snapshot, row);
+	return any;
+}
+
 /*
  * Preparing locks tables: one that another session of this same program has locked would keep us
- * waiting for ever. So the first step limits that wait, and the last one lifts the limit.
+ * waiting for ever. So that wait is limited, until all are prepared.
  */
-static int send_lock_timeout(PGconn *conn, bool limited)
+static int send_lock_timeout(PGconn *conn)
 {
-	char query[64] = "RESET lock_timeout";
+	char query[64];
 	long limit_ms = settings()->pool_timeout_ms, silence_ms = settings()->connect_timeout_ms;
 
 	/* Well before the server is taken for dead. */
 	if (limit_ms > silence_ms / 2)
 		limit_ms = silence_ms / 2;
-	if (limited)
-		snprintf(
-		    query, sizeof query, "SET lock_timeout = %ld", limit_ms > 0 ? limit_ms : 1);
+	snprintf(query, sizeof query, "SET lock_timeout = %ld", limit_ms > 0 ? limit_ms : 1);
 	return REAL(PQsendQueryParams)(conn, query, 0, NULL, NULL, NULL, NULL, 0);
 }
 
 /*
  * What is put back in one go: the settings, and then the prepared statements, by row; one step before
- * the first row limits the wait for locks, one after the last lifts that.
+ * the first row limits the wait for locks.
  */
 struct steps {
 	const struct snapshot *snapshot;
@@ -584,16 +573,11 @@ struct steps {
 };
 enum { SETTINGS = -2, LIMIT = -1 };
 
-static bool is_prepared(const struct snapshot *snapshot, int row)
-{
-	return is_kind(snapshot->rows, row, "prepared") || is_kind(snapshot->rows, row, "PREPARE");
-}
-
 static bool is_step(const struct steps *steps, int row)
 {
 	if (row == SETTINGS)
 		return steps->settings.count > 0;
-	if (row == LIMIT || row == steps->rows)
+	if (row == LIMIT)
 		return steps->any_prepared;
 	return is_prepared(steps->snapshot, row);
 }
@@ -602,15 +586,15 @@ static int send_step(struct steps *steps, int row, PGconn *conn)
 {
 	if (row == SETTINGS)
 		return send_assignments(&steps->settings, conn);
-	if (row == LIMIT || row == steps->rows)
-		return send_lock_timeout(conn, row == LIMIT);
+	if (row == LIMIT)
+		return send_lock_timeout(conn);
 	return send_prepare(steps->snapshot, row, conn);
 }
 
 /* Each step is a transaction of its own: one that fails leaves the others alone. */
 static bool send_all_steps(struct steps *steps, PGconn *conn)
 {
-	for (int row = SETTINGS; row <= steps->rows; row++)
+	for (int row = SETTINGS; row < steps->rows; row++)
 		if (is_step(steps, row) &&
 		    (!send_step(steps, row, conn) || !REAL(PQpipelineSync)(conn)))
 			return false;
@@ -624,7 +608,7 @@ static bool send_all_steps(struct steps *steps, PGconn *conn)
 static char *end_step(const struct steps *steps, int row, struct backend *backend)
 {
 	PGresult *next, *result = backend_next_result(backend);
-	bool prepares = row > LIMIT && row < steps->rows;
+	bool prepares = row > LIMIT;
 
 	while (result && (next = backend_next_result(backend)))
 		REAL(PQclear)(next);
@@ -650,7 +634,7 @@ static char *run_steps(struct steps *steps, struct backend *backend)
 
 	if (pipelined && !send_all_steps(steps, conn))
 		return failure(backend, NULL, "its state");
-	for (int row = SETTINGS; !error && row <= steps->rows; row++) {
+	for (int row = SETTINGS; !error && row < steps->rows; row++) {
 		if (!is_step(steps, row))
 			continue;
 		if (!pipelined && !send_step(steps, row, conn))
@@ -667,16 +651,63 @@ static char *run_steps(struct steps *steps, struct backend *backend)
 static char *restore_most(const struct snapshot *snapshot, struct backend *backend)
 {
 	int rows = REAL(PQntuples)(snapshot->rows);
-	struct steps steps = {.snapshot = snapshot, .rows = rows};
+	struct steps steps = {
+	    .snapshot = snapshot, .rows = rows, .any_prepared = any_prepared(snapshot)};
 
 	steps.settings.values = malloc(((size_t)rows + 2) * 2 * sizeof(char *));
 	if (!steps.settings.values)
 		return no_memory;
 	list_settings(&steps.settings, snapshot, backend);
-	for (int row = 0; row < rows; row++)
-		steps.any_prepared |= is_prepared(snapshot, row);
 	char *error = run_steps(&steps, backend);
 	free_assignments(&steps.settings);
+	return error;
+}
+
+static void add_literal(struct text *query, PGconn *conn, const char *value)
+{
+	char *literal = REAL(PQescapeLiteral)(conn, value, strlen(value));
+
+	if (literal)
+		text_add_string(query, literal);
+	else
+		text_fail(query);
+	REAL(PQfreemem)(literal);
+}
+
+/* What would hinder our own statements, to be set by the last one; NULL where the row is no such. */
+static const char *last_value(const struct snapshot *snapshot, int row)
+{
+	if (is_kind(snapshot->rows, row, "setting") && comes_last(snapshot, row))
+		return cell(snapshot->rows, row, VALUE);
+	return is_named(snapshot, row, "client_encoding") ? NULL : changed_default(snapshot, row);
+}
+
+/*
+ * A simple query, even if there is nothing left to do: before that our last statement is the unnamed
+ * one at the server, where the program is to find none that it has not prepared.
+ */
+static char *restore_last(const struct snapshot *snapshot, struct backend *backend)
+{
+	struct text query = {0};
+	const char *before = "SELECT ";
+
+	text_add_string(&query, any_prepared(snapshot) ? "RESET lock_timeout; " : ";");
+	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++) {
+		const char *value = last_value(snapshot, row);
+
+		if (!value)
+			continue;
+		text_add(&query, "%spg_catalog.set_config(", before);
+		add_literal(&query, backend->conn, cell(snapshot->rows, row, NAME));
+		text_add_string(&query, ", ");
+		add_literal(&query, backend->conn, value);
+		text_add_string(&query, ", false)");
+		before = ", ";
+	}
+	char *text = text_take(&query);
+	char *error =
+	    text ? failure(backend, backend_query(backend, text), "its settings") : no_memory;
+	free(text);
 	return error;
 }
 
@@ -685,8 +716,6 @@ bool snapshot_restore(const struct snapshot *snapshot, struct backend *backend, 
 	char *error;
 
 	backend_talk(backend);
-	/* What it is put back by is not prepared under a name. */
-	backend->left_unnamed = true;
 	error = use_server_encoding(backend);
 	if (!error)
 		error = restore_most(snapshot, backend);

@@ -382,12 +382,6 @@ void session_exit(struct session *session);
 void session_unguard(struct session *session);
 
 /*
- * Before a command that means the unnamed statement: a session that has prepared none is not to find
- * one of ours there.
- */
-void session_clear_unnamed(struct session *session);
-
-/*
  * PQprepare's unnamed statement is in no catalog: a session that may still execute one cannot move.
  * PQexec and PQexecParams overwrite it; preparing one that has a name does not.
  */

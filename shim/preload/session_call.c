@@ -142,19 +142,6 @@ static bool yield(struct session *session)
 	return true;
 }
 
-void session_clear_unnamed(struct session *session)
-{
-	NO_CANCEL();
-	if (!session->backend || !session->backend->left_unnamed || session->unnamed_statement ||
-	    REAL(PQtransactionStatus)(session->conn) == PQTRANS_ACTIVE ||
-	    backend_in_pipeline(session->backend))
-		return;
-	/* It does not outlive a simple query, be that empty. */
-	REAL(PQclear)(backend_query(session->backend, ""));
-	session_apply_client(session, session->conn);
-	session->backend->left_unnamed = false;
-}
-
 /* What PQsendQuery and the calls after it asked for, now that there is a backend. */
 static void send_kept(struct session *session)
 {
@@ -163,8 +150,6 @@ static void send_kept(struct session *session)
 	session->kept = NULL;
 	session->dirty = true;
 	statement_sent(session, kept->query, kept->kind == COMMAND_PREPARE);
-	if (command_means_unnamed(kept))
-		session_clear_unnamed(session);
 	/* The program was told that all of it is sent. */
 	REAL(PQsetnonblocking)(session->conn, 0);
 	int sent = command_send(kept, session->conn);

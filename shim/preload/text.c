@@ -17,11 +17,10 @@ static void wipe(struct text *text)
 	free(text->bytes);
 }
 
-static bool fail(struct text *text)
+void text_fail(struct text *text)
 {
 	text_free(text);
 	text->failed = true;
-	return false;
 }
 
 static bool grow(struct text *text, size_t more)
@@ -32,8 +31,10 @@ static bool grow(struct text *text, size_t more)
 		room *= 2;
 	/* realloc would leave a copy behind. */
 	char *bytes = text->failed ? NULL : malloc(room);
-	if (!bytes)
-		return fail(text);
+	if (!bytes) {
+		text_fail(text);
+		return false;
+	}
 	if (text->bytes)
 		memcpy(bytes, text->bytes, text->length + 1);
 	wipe(text);
@@ -61,7 +62,7 @@ void text_add(struct text *text, const char *format, ...)
 	va_end(arguments);
 	/* More than printf can count: a piece must not be left out of the middle. */
 	if (length < 0)
-		fail(text);
+		text_fail(text);
 	bool fits = (size_t)length < left;
 	if (text->failed || (!fits && !make_room(text, (size_t)length)))
 		return;

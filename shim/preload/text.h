@@ -23,6 +23,9 @@ void text_add_bytes(struct text *text, const char *bytes, size_t length);
 void text_add_string(struct text *text, const char *string);
 void text_add_number(struct text *text, int64_t number);
 
+/* As if memory had run out: a piece that cannot be had must not be left out of the middle. */
+void text_fail(struct text *text);
+
 /* The bytes, for the caller to free; NULL where memory ran out. */
 char *text_take(struct text *text);
 void text_free(struct text *text);

@@ -47,8 +47,6 @@ static PGresult *execute_and_cancel(PGconn *conn, const struct command *command)
 	SESSION_CALL(conn_, CALL_EXECUTE); \
 	if (command.query) \
 		session->unnamed_statement = false; \
-	else if (command_means_unnamed(&command)) \
-		session_clear_unnamed(session); \
 	statement_sent(session, command.query, false); \
 	if (session->cancelled) { \
 		session->cancelled = false; \
@@ -84,15 +82,6 @@ PGresult *wrap_PQexecPrepared(PGconn *conn, const char *statement, int nParams,
 	    paramLengths, paramFormats, resultFormat);
 	return REAL(PQexecPrepared)(session->conn, statement, nParams, paramValues, paramLengths,
 	    paramFormats, resultFormat);
-}
-
-PGresult *wrap_PQdescribePrepared(PGconn *conn, const char *statement)
-{
-	PASS_THROUGH(PQdescribePrepared, (conn, statement));
-	SESSION_CALL(conn, CALL_USE);
-	if (statement && !statement[0])
-		session_clear_unnamed(session);
-	return REAL(PQdescribePrepared)(session->conn, statement);
 }
 
 PGresult *wrap_PQprepare(

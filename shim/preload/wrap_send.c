@@ -20,8 +20,6 @@ static int send_or_keep(PGconn *conn, const struct command *command)
 	if (session->state == SESSION_OPEN && !session->backend)
 		return session_postpone(session, command);
 	statement_sent(session, command->query, command->kind == COMMAND_PREPARE);
-	if (command_means_unnamed(command))
-		session_clear_unnamed(session);
 	return command_send(command, session->conn);
 }
 

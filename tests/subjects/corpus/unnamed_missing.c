@@ -11,6 +11,20 @@ static void execute(const char *who, PGconn *conn)
 	drain(who, conn);
 }
 
+static void execute_in_pipeline(const char *who, PGconn *conn)
+{
+	static const char *const values[] = {"work_mem", "99MB"};
+
+	PQenterPipelineMode(conn);
+	printf("sent %d\n", PQsendQueryPrepared(conn, "", 2, values, NULL, NULL, 0));
+	printf("sync %d\n", PQpipelineSync(conn));
+	printf("sent %d\n", PQsendDescribePrepared(conn, ""));
+	printf("sync %d\n", PQpipelineSync(conn));
+	for (int i = 0; i < 6; i++)
+		show(who, PQgetResult(conn));
+	printf("exit %d\n", PQexitPipelineMode(conn));
+}
+
 int main(void)
 {
 	PGconn *conns[4];
@@ -24,6 +38,8 @@ int main(void)
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < COUNT(conns); i++)
 			execute(name_of(i), conns[i]);
+	for (int i = 0; i < COUNT(conns); i++)
+		execute_in_pipeline(name_of(i), conns[i]);
 	for (int i = 0; i < COUNT(conns); i++) {
 		run(name_of(i), conns[i], "BEGIN");
 		execute(name_of(i), conns[i]);
@@ -33,6 +49,7 @@ int main(void)
 		printf("sent %d\n", PQsendQueryPrepared(conns[i], "", 0, NULL, NULL, NULL, 0));
 		drain(name_of(i), conns[i]);
 		show(name_of(i), PQexecPrepared(conns[i], "named", 0, NULL, NULL, NULL, 0));
+		run(name_of(i), conns[i], "SHOW work_mem");
 	}
 	finish_sessions(conns, COUNT(conns));
 	return 0;
