@@ -372,7 +372,7 @@ static void begin(struct backend *backend, struct target *target)
 	backend->guard[0] = '\0';
 	pool_note_process(backend, 0, "");
 	backend->stain_count = 0;
-	backend->has_temporary = backend->functions_set = backend->left_unnamed = false;
+	backend->has_temporary = backend->functions_set = false;
 	backend->blank.taken = false;
 }
 
@@ -484,7 +484,9 @@ void backend_let_go(struct backend *backend)
 			backend->descriptor = -1; /* libpq closes that one */
 			backend->ending = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
 		}
-		REAL(PQfinish)(backend->conn);
+		struct backend *in_hand = pool_put_down();
+		REAL(PQfinish)(backend->conn); /* calls event procedures of the program's */
+		pool_take_up(in_hand);
 		backend->conn = NULL;
 		if (backend->ending >= 0)
 			shutdown(backend->ending, SHUT_WR);
@@ -616,7 +618,6 @@ bool backend_reset(struct backend *backend, bool dirty)
 		return true;
 	allow_discard(backend);
 	backend->reset_pending = REAL(PQsendQuery)(backend->conn, "DISCARD ALL") == 1;
-	backend->left_unnamed = false;
 	backend->guard[0] = '\0';
 	return backend->reset_pending;
 }

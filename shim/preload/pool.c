@@ -277,6 +277,19 @@ bool pool_note_process(struct backend *backend, int pid, const char *start)
 	return shared;
 }
 
+struct backend *pool_put_down(void)
+{
+	struct backend *backend = in_hand;
+
+	in_hand = NULL;
+	return backend;
+}
+
+void pool_take_up(struct backend *backend)
+{
+	in_hand = backend;
+}
+
 void pool_repair_taken(void)
 {
 	if (in_hand)

@@ -50,6 +50,13 @@ void pool_return(struct session *lender);
 /* Back into the pool, reset if the session used it; closed if it cannot be reset. */
 void pool_release(struct backend *backend, bool dirty);
 
+/*
+ * Around code of the program's, which may call us again: what this thread has taken is not a thing
+ * that a call has left behind.
+ */
+struct backend *pool_put_down(void);
+void pool_take_up(struct backend *backend);
+
 /* The place is free again; closes what is in it. */
 void pool_give_up(struct backend *backend);
 
