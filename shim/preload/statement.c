@@ -190,6 +190,12 @@ static const char *after_part(const char *text, bool *dot)
 	return end > text && !isdigit((unsigned char)*text) ? skip_blank(end) : NULL;
 }
 
+/* What follows a name in SET. */
+static bool is_assigned(const char *text)
+{
+	return *text == '=' || after_word(text, "to");
+}
+
 /*
  * Is a custom setting set whose name is not written in one plain word: "a.b", "a"."b", a . b?
  * UPDATE t SET "column" = ... sets none, nor does a sentence in a literal: "All set now. Go to ..."
@@ -203,18 +209,23 @@ static bool sets_hidden_custom(const char *name)
 		dot = true;
 		rest = after_part(skip_blank(rest + 1), &dot);
 	}
-	return dot && rest && (*rest == '=' || after_word(rest, "to"));
+	return dot && rest && is_assigned(rest);
 }
+
+/* Of longer words the server leaves off the rest, without a word to us. */
+#define MOST_NAME 63
 
 /* A part of a name without its quotes; NULL where it has other bytes than a plain name has. */
 static const char *copy_part(const char *text, char *name, size_t room)
 {
 	bool quoted = *text == '"';
+	size_t length = 0;
 
 	for (text += quoted; is(*text, WORD) || (quoted && *text == '.'); text++) {
-		if (*text & 0x80 || strlen(name) + 1 >= room)
+		if (*text & 0x80 || length == MOST_NAME || strlen(name) + 1 >= room)
 			return NULL;
 		strncat(name, text, 1);
+		length++;
 	}
 	if (!quoted)
 		return skip_blank(text);
@@ -231,7 +242,7 @@ static bool remember_parts(const char *text)
 		text = skip_blank(text + 1);
 	}
 	size_t length = strlen(name);
-	if (!text || custom_length(name) != length || length == 0)
+	if (!text || !is_assigned(text) || custom_length(name) != length || length == 0)
 		return false;
 	custom_intern(name, length);
 	return true;
@@ -257,7 +268,8 @@ static unsigned scan_set(const char *text, char before)
 	const char *name = name_to_set(text);
 	size_t length = custom_length(name);
 
-	if (length && *skip_blank(name + length) != '.')
+	if (length && length <= MOST_NAME && name[length] != '&' &&
+	    *skip_blank(name + length) != '.')
 		custom_intern(name, length);
 	else if (sets_hidden_custom(name) && !remember_parts(name))
 		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;

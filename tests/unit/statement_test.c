@@ -208,14 +208,19 @@ static void update_is_not_taken_for_a_setting(void **state)
 	    "UPDATE t SET \xc3\xa9 = 1");
 }
 
+/* A byte more than the server keeps. */
+#define LONG_NAME "n123456789n123456789n123456789n123456789n123456789n123456789n123"
+
 /* The server knows such a name in a form that this look at the text does not find out: they pin. */
 static void a_name_that_cannot_be_read_is_flagged(void **state)
 {
 	(void)state;
 	REMEMBERS_NOTHING(STATEMENT_SETS_UNKNOWN, "SET \xc3\xa9.b = 1", "SET a.\xc3\xa9 = 1",
-	    "SET LOCAL \xc3\xa9t\xc3\xa9.b = 1", "SET U&\"a.b\" = 1", "SET \"a b.c\" = 1",
-	    "SET \"a-b\".c = 1", "SET \"a.\xc3\xa9\" = 1", "SET \"a.1\".\"\" = 1", "SET \".a\" = 1",
-	    "SET \"a.\" = 1", "SET \"1.a\" = 1",
+	    "SET LOCAL \xc3\xa9t\xc3\xa9.b = 1", "SET U&\"a.b\" = 1", "SET \"a\".U&\"b\" = 1",
+	    "SET a.U&\"b\" = 1", "SET a." LONG_NAME " = 1", "SET \"a." LONG_NAME "\" = 1",
+	    "SET a.\"" LONG_NAME "\" = 1", "SET \"a b.c\" = 1", "SET \"a-b\".c = 1",
+	    "SET \"a.\xc3\xa9\" = 1", "SET \"a.1\".\"\" = 1", "SET \".a\" = 1", "SET \"a.\" = 1",
+	    "SET \"1.a\" = 1",
 	    "SET \"a123456789.b123456789.c123456789.d123456789.e123456789.f123456789.g123456789."
 	    "h123456789.i123456789.j123456789.k123456789.l123456789\".m = 1");
 }
