@@ -85,11 +85,33 @@ my %changes = (
 for my $what (sort keys %changes) {
 	subtest "$what is changed without a word" => sub {
 		my ($change, $question, $expected) = @{ $changes{$what} };
-		my @script = (in_turns(4, @state), "exec a $change", 'exec other SELECT 1', "exec a $question",
+		# To load PL/pgSQL is a change to see, too: it is there before, but where it is just that.
+		my @load = $what =~ /library/ ? () : 'exec other DO $$ BEGIN END $$';
+		my @script = (in_turns(4, @load, @state), "exec a $change", 'exec other SELECT 1', "exec a $question",
 			'exec other SELECT 1', "exec a $question");
 		my ($direct, $leashed) = (play_direct(@script), play_leashed({ PQLEASH_LIMIT => 1 }, @script));
 		is($leashed->{answers}[-2], "PGRES_TUPLES_OK SELECT 1 \n  $expected", 'and comes along');
 		is(first_difference($direct, $leashed), '', 'as without us');
+	};
+}
+
+# What cannot move is seen as well: of two backends, the others share one.
+my %pins = (
+	'a session advisory lock' => [ q{DO $$ BEGIN PERFORM pg_advisory_lock(7); END $$}, q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'} ],
+	'a cursor WITH HOLD' => [ q{DO $$ BEGIN EXECUTE 'declare kept cursor with hold for select 1'; END $$}, 'SELECT count(*) FROM pg_cursors' ],
+	'a temporary table' => [ q{DO $$ BEGIN EXECUTE 'create temp table kept ()'; END $$}, q{SELECT count(*) FROM pg_class WHERE relname = 'kept' AND pg_table_is_visible(oid)} ],
+	'a channel' => [ q{DO $$ BEGIN EXECUTE 'lis' || 'ten kept'; END $$}, 'SELECT count(*) FROM pg_listening_channels()' ],
+);
+for my $what (sort keys %pins) {
+	subtest "$what is got without a word" => sub {
+		my ($change, $question) = @{ $pins{$what} };
+		my @others = map { ('exec other SELECT 1', 'exec third SELECT 1') } 1 .. 3;
+		my @script = ('open a ', 'open other ', 'open third ', (map { "exec $_ DO \$\$ BEGIN END \$\$" } qw(a other third)), @state,
+			(map { (@others, 'exec a SELECT 1') } 1 .. 3), "exec a $change", @others, "exec a $question");
+		my ($direct, $leashed) = (play_direct(@script), play_leashed({ PQLEASH_LIMIT => 2 }, @script));
+		is($leashed->{answers}[-2], "PGRES_TUPLES_OK SELECT 1 \n  1", 'and stays');
+		is(first_difference($direct, $leashed), '', 'as without us');
+		like($leashed->{counts}, qr/backends 2/, '... in two backends');
 	};
 }
 
