@@ -169,7 +169,7 @@ void pool_repair(void)
 struct backend *pool_acquire(struct session *session, bool may_wait, char **error)
 {
 	bool too_late = session->awaiting && process_clock_ms() >= session->awaiting_until_ms;
-	bool in_line = session->awaiting && !session->called && !too_late;
+	bool in_line = session->awaiting && !pool_is_called(session) && !too_late;
 	struct backend *taken = NULL;
 	bool starved = false;
 
@@ -180,7 +180,7 @@ struct backend *pool_acquire(struct session *session, bool may_wait, char **erro
 		taken = climb_patiently(session, &starved);
 		pool_end_turn();
 	} else if (!in_line) {
-		session->called = false;
+		pool_call(session, false);
 		taken = climb(session, UINT64_MAX, &starved);
 		if (!taken && !starved && too_late)
 			taken = take_by_reclaiming(session, session->awaiting_since);

@@ -6,6 +6,7 @@
 #define POOL_PARTS_H
 
 #include "pool.h"
+#include "session.h"
 
 static inline long pool_smaller(long one, long other)
 {
@@ -109,6 +110,17 @@ bool pool_wait_for_release(struct pool_wait *wait);
 
 /* The same, or a server process that is ending, or a forked child. */
 bool pool_wait_for_place(struct pool_wait *wait);
+
+/* Whether a session in the line was told that it may come for a backend. */
+static inline bool pool_is_called(const struct session *session)
+{
+	return __atomic_load_n(&session->called, __ATOMIC_SEQ_CST);
+}
+
+static inline void pool_call(struct session *session, bool called)
+{
+	__atomic_store_n(&session->called, called, __ATOMIC_SEQ_CST);
+}
 
 /* What was kept still for somebody else may be had now. */
 void pool_wake_ladder(void);

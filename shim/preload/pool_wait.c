@@ -13,13 +13,13 @@
 #include <pthread.h>
 #include <time.h>
 
-/* How soon a session that awaits a server which is away is told to ask for it again. */
+/* How soon a session that awaits the server is told to ask again: see comes_by_itself. */
 #define ASK_AGAIN_MS 1000
 
 /* How long a session that was told to come for a backend is expected. */
 #define SIGN_HOLDS_MS 20
 
-/* Nothing tells when a forked child has ended: it is looked for. */
+/* Nothing tells when a forked child has ended, or a release while an end is waited for: they are looked for. */
 #define LOOK_AGAIN_MS 10L
 
 static pthread_cond_t changed;
@@ -240,7 +240,7 @@ static void join_line(struct session *session, int64_t until_ms)
 	if (!session->awaiting) {
 		session->awaiting = true;
 		/* It has had its turn, and found no server. */
-		session->called = session->away_until_ms != 0;
+		pool_call(session, session->away_until_ms != 0);
 		session->awaiting_since = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
 		session->awaiting_until_ms = until_ms;
 		session->next_awaiting = NULL;
@@ -267,19 +267,34 @@ void pool_await_until(struct session *session, int64_t until_ms)
 	pool_still_awaited(session);
 }
 
+/* Nobody gives it a sign: the server comes back, or lets go of a place, when it likes. */
+static bool comes_by_itself(const struct session *session)
+{
+	bool ending = false;
+
+	pool_lock();
+	for (struct backend *backend = pool_first(); backend && !ending; backend = backend->next)
+		ending = backend->state == BACKEND_ENDING;
+	pool_unlock();
+	return ending || session->away_until_ms;
+}
+
 void pool_still_awaited(struct session *session)
 {
 	long left_ms = (long)(session->awaiting_until_ms - process_clock_ms());
 
-	/* A sign that came in between would be given to a descriptor that goes. */
-	pool_lock();
-	if (session->away_until_ms)
+	if (!session->awaiting)
+		return;
+	bool called = pool_is_called(session);
+	if (comes_by_itself(session)) {
+		pool_call(session, called = true);
 		left_ms = pool_smaller(left_ms, ASK_AGAIN_MS);
-	else if (session->called)
+	} else if (called)
 		left_ms = 0;
-	if (session->awaiting)
-		descriptor_await(session, left_ms);
-	pool_unlock();
+	descriptor_await(session, left_ms);
+	/* A sign that came in between was given to a descriptor that is gone. */
+	if (!called && pool_is_called(session))
+		descriptor_wake(session);
 }
 
 /* Under the lock. */
@@ -319,7 +334,7 @@ static void wake_first_awaiting(void)
 	unsigned long called = 0;
 
 	for (struct session *session = first; session; session = session->next_awaiting)
-		called += session->called;
+		called += pool_is_called(session);
 	if (!first || (called >= pool_places() && process_clock_ms() - last_ms < SIGN_HOLDS_MS))
 		return;
 	last_ms = process_clock_ms();
@@ -327,7 +342,7 @@ static void wake_first_awaiting(void)
 	first->next_awaiting = NULL;
 	*last_awaiting = first;
 	last_awaiting = &first->next_awaiting;
-	first->called = true;
+	pool_call(first, true);
 	descriptor_wake(first);
 }
 

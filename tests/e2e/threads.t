@@ -57,4 +57,14 @@ subtest 'a place that is long in coming is not all that is waited for' => sub {
 	like($result->{out}, qr/^thread 1 is answered as number \d+\nin good time\n\z/, 'what another thread has done with is taken') or diag($result->{err});
 };
 
+subtest 'a place that is long in coming, and a program that polls' => sub {
+	my $result = leashed({ PQLEASH_LIMIT => 1, PQLEASH_POOL_TIMEOUT => 20, PQLEASH_CONNECT_TIMEOUT => 20 }, "$subjects/queue", 'polled', 1);
+	is($result->{out}, "PGRES_TUPLES_OK in good time\n", 'it is told to look again') or diag($result->{err});
+};
+
+subtest 'threads that poll and threads that wait' => sub {
+	my $result = leashed({ PQLEASH_LIMIT => 1 }, "$subjects/queue", 'poll', 8);
+	is($result->{out}, "3200 of 3200 answers right\n", 'no sign is lost') or diag($result->{err});
+};
+
 done_testing();

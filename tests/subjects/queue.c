@@ -6,9 +6,12 @@
  *        queue timeout SECONDS   one thread keeps using its transaction for that long, another asks
  *        queue ending SECONDS    a connection is finished in the middle of a statement that goes on
  *                                for that long, one thread works for a while, another asks
+ *        queue polled SECONDS    the same, and nobody else works: who asks polls its descriptor
+ *        queue poll THREADS      all ask in turns, blocking and by polling, and open anew
  *        queue cancel THREADS    the others wait as with order, and are cancelled while they do
  */
 #include <libpq-fe.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -114,24 +117,100 @@ static int keep_busy(PGconn *conn, int seconds)
 	return 0;
 }
 
+/* Its server process is at work for so long after it. */
+static void finish_at_work(PGconn *conn, int seconds)
+{
+	char query[64];
+
+	snprintf(query, sizeof query, "SELECT pg_sleep(%d)", seconds);
+	PQsendQuery(conn, query);
+	PQfinish(conn);
+}
+
 static int keep_ending(PGconn *conn, int seconds)
 {
 	PGconn *ending = PQconnectdb("");
 	struct asker asker = {
 	    .conn = PQconnectdb(""), .query = "SELECT nextval('turn')", .number = 1};
-	char query[64];
 	pthread_t first;
 	time_t began = time(NULL);
 
-	snprintf(query, sizeof query, "SELECT pg_sleep(%d)", seconds);
-	PQsendQuery(ending, query);
-	PQfinish(ending);
+	finish_at_work(ending, seconds);
 	pthread_create(&first, NULL, work, conn);
 	while (!atomic_load(&asked))
 		sleep_ms(1);
 	ask(&asker);
 	puts(time(NULL) - began < seconds / 2 ? "in good time" : "late");
 	pthread_join(first, NULL);
+	return 0;
+}
+
+static PGresult *poll_for(PGconn *conn, const char *query)
+{
+	PGresult *result, *last = NULL;
+
+	if (!PQsendQuery(conn, query))
+		return NULL;
+	do {
+		struct pollfd wanted = {.fd = PQsocket(conn), .events = POLLIN};
+
+		if (poll(&wanted, 1, 30000) <= 0 || !PQconsumeInput(conn))
+			return NULL;
+	} while (PQisBusy(conn));
+	while ((result = PQgetResult(conn))) {
+		PQclear(last);
+		last = result;
+	}
+	return last;
+}
+
+static int keep_polling(PGconn *conn, int seconds)
+{
+	PGconn *other = PQconnectdb("");
+	time_t began = time(NULL);
+
+	finish_at_work(conn, seconds);
+	PGresult *result = poll_for(other, "SELECT 1");
+	printf("%s %s\n", PQresStatus(PQresultStatus(result)),
+	    time(NULL) - began < seconds + 5 ? "in good time" : "late");
+	PQclear(result);
+	return 0;
+}
+
+#define ROUNDS 40
+#define QUESTIONS 10
+
+static void *ask_both_ways(void *argument)
+{
+	atomic_int *right = argument;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		PGconn *conn = PQconnectdb("");
+
+		for (int k = 0; k < QUESTIONS; k++) {
+			PGresult *result =
+			    k % 2 ? PQexec(conn, "SELECT 1") : poll_for(conn, "SELECT 1");
+
+			*right += PQntuples(result) == 1;
+			PQclear(result);
+		}
+		PQfinish(conn);
+	}
+	return NULL;
+}
+
+static int poll_all(PGconn *conn, int count)
+{
+	pthread_t *threads = calloc((size_t)count, sizeof *threads);
+	atomic_int right = 0;
+
+	PQfinish(conn);
+	for (int i = 0; i < count; i++)
+		pthread_create(&threads[i], NULL, ask_both_ways, &right);
+	for (int i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+	printf("%d of %d answers right\n", right, count * ROUNDS * QUESTIONS);
+	free(threads);
 	return 0;
 }
 
@@ -150,7 +229,12 @@ int main(int argc, char **argv)
 		return keep_busy(conn, number);
 	if (argc == 3 && strcmp(argv[1], "ending") == 0)
 		return keep_ending(conn, number);
-	fputs("usage: queue order THREADS | cancel THREADS | timeout SECONDS | ending SECONDS\n",
+	if (argc == 3 && strcmp(argv[1], "polled") == 0)
+		return keep_polling(conn, number);
+	if (argc == 3 && strcmp(argv[1], "poll") == 0)
+		return poll_all(conn, number);
+	fputs("usage: queue order THREADS | cancel THREADS | timeout SECONDS | ending SECONDS | "
+	      "polled SECONDS | poll THREADS\n",
 	    stderr);
 	return 2;
 }
