@@ -13,11 +13,11 @@
 
 #include <stdio.h>
 
-/* What this thread has in hand: see pool_repair. */
-static __thread struct passage {
-	struct session *moving;
+/* The holder that this thread keeps still: see pool_repair. */
+static __thread struct kept_still {
+	struct session *session;
 	bool reclaiming; /* that one: it loses what it has */
-} passage __attribute__((tls_model("initial-exec")));
+} kept_still __attribute__((tls_model("initial-exec")));
 
 /* ---- Keeping them still ---- */
 
@@ -38,30 +38,30 @@ static bool try_to_move(struct session *session)
 	if (!__atomic_compare_exchange_n(
 		&session->busy, &found, SESSION_MOVING, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return false;
-	passage.moving = session;
+	kept_still.session = session;
 	return true;
 }
 
 void pool_stop_moving(struct session *holder)
 {
-	passage.moving = NULL;
-	passage.reclaiming = false;
+	kept_still.session = NULL;
+	kept_still.reclaiming = false;
 	__atomic_store_n(&holder->busy, NULL, __ATOMIC_RELEASE);
 	pool_tell_moved();
 }
 
 bool pool_is_moving(const struct session *session)
 {
-	return passage.moving == session;
+	return kept_still.session == session;
 }
 
 void pool_repair_moving(void)
 {
-	struct session *moving = passage.moving;
+	struct session *moving = kept_still.session;
 
 	if (!moving)
 		return;
-	if (passage.reclaiming && moving->state == SESSION_OPEN)
+	if (kept_still.reclaiming && moving->state == SESSION_OPEN)
 		session_lose(moving, "pqleash: this connection was taken away by a call "
 				     "that was left by longjmp\n");
 	session_stay(moving);
@@ -70,7 +70,7 @@ void pool_repair_moving(void)
 
 void pool_forget_moving(void)
 {
-	passage = (struct passage){0};
+	kept_still = (struct kept_still){0};
 }
 
 /*
@@ -181,7 +181,7 @@ struct backend *pool_reclaim(struct session *holder)
 	    "backends were in use; raise PQLEASH_LIMIT or set PQLEASH_RECLAIM=never\n",
 	    session_describe(holder, name, sizeof name), kept, pool_count());
 	trace_reclaimed(holder, kept);
-	passage.reclaiming = true;
+	kept_still.reclaiming = true;
 	struct backend *taken = holder->has_events ? sever(holder) : take_from(holder, true);
 	session_lose(holder, message);
 	say_debug("reclaimed the backend of %s", name);

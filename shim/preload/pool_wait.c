@@ -39,11 +39,11 @@ static bool ladder_taken;
 static struct session *first_awaiting, **last_awaiting = &first_awaiting;
 static int awaiting_count;
 
-/* What this thread has in hand: see pool_repair. */
-static __thread struct passage {
+/* What this thread waits for: see pool_repair. */
+static __thread struct waits {
 	struct backend *ending; /* waited for */
 	bool on_ladder, announced;
-} passage __attribute__((tls_model("initial-exec")));
+} waits __attribute__((tls_model("initial-exec")));
 
 static void make_condition(void)
 {
@@ -83,7 +83,7 @@ void pool_take_turn(void)
 			lock_wait(LOCK_POOL, &turn.mine, NULL);
 		pthread_cond_destroy(&turn.mine);
 	}
-	passage.on_ladder = true;
+	waits.on_ladder = true;
 	/* NOLINTNEXTLINE(clang-analyzer-core.StackAddressEscape): pool_end_turn has taken it off */
 	pool_unlock();
 }
@@ -91,7 +91,7 @@ void pool_take_turn(void)
 void pool_end_turn(void)
 {
 	pool_lock();
-	passage.on_ladder = false;
+	waits.on_ladder = false;
 	struct turn *next = first_turn;
 	if (next) {
 		first_turn = next->next;
@@ -106,7 +106,7 @@ void pool_end_turn(void)
 
 void pool_repair_turn(void)
 {
-	if (passage.on_ladder)
+	if (waits.on_ladder)
 		pool_end_turn();
 }
 
@@ -148,7 +148,7 @@ bool pool_wait_for_release(struct pool_wait *wait)
 	pool_lock();
 	if (!wait->announced) {
 		__atomic_add_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
-		wait->announced = passage.announced = true;
+		wait->announced = waits.announced = true;
 	} else {
 		struct timespec until = next_look(wait);
 
@@ -164,14 +164,14 @@ void pool_stop_waiting(const struct pool_wait *wait)
 {
 	if (wait->announced)
 		__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
-	passage.announced = false;
+	waits.announced = false;
 }
 
 static void stop_waiting_for(struct backend *ending)
 {
 	pool_lock();
 	ending->state = BACKEND_ENDING;
-	passage.ending = NULL;
+	waits.ending = NULL;
 	pool_unlock();
 }
 
@@ -193,7 +193,7 @@ static bool wait_for_ending(int64_t deadline_ms)
 			ending = backend;
 	if (ending)
 		ending->state = BACKEND_TAKEN;
-	passage.ending = ending;
+	waits.ending = ending;
 	pool_unlock();
 	if (!ending)
 		return false;
@@ -225,11 +225,11 @@ bool pool_wait_for_place(struct pool_wait *wait)
 
 void pool_repair_waits(void)
 {
-	if (passage.announced)
+	if (waits.announced)
 		__atomic_sub_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
-	passage.announced = false;
-	if (passage.ending)
-		stop_waiting_for(passage.ending);
+	waits.announced = false;
+	if (waits.ending)
+		stop_waiting_for(waits.ending);
 }
 
 /* ---- The line ---- */
@@ -402,5 +402,5 @@ void pool_forget_waits(void)
 	last_awaiting = &first_awaiting;
 	session_awaited = 0;
 	awaiting_count = 0;
-	passage = (struct passage){0};
+	waits = (struct waits){0};
 }
