@@ -1,9 +1,9 @@
 /*
  * Capture and restore. The server is asked what the session has changed; nothing is parsed or
  * guessed. The session may have done anything to itself: so every name is qualified (search_path),
- * no literal has a backslash (standard_conforming_strings), and for our transaction only the
- * statement_timeout is lifted, the client's encoding is the server's, which can tell every value,
- * and the role is that of the login, which may see every setting.
+ * no literal has a backslash but those that libpq writes (standard_conforming_strings), and for our
+ * transaction only the statement_timeout is lifted, the client's encoding is the server's, which can
+ * tell every value, and the role is that of the login, which may see every setting.
  */
 #include "park.h"
 #include "pqleash_settings_check.h"

@@ -179,7 +179,7 @@ struct backend *pool_acquire(struct session *session, bool may_wait, char **erro
 		pool_take_turn();
 		taken = climb_patiently(session, &starved);
 		pool_end_turn();
-	} else if (!in_line) {
+	} else if (!in_line || pool_has_ending()) {
 		pool_call(session, false);
 		taken = climb(session, UINT64_MAX, &starved);
 		if (!taken && !starved && too_late)

@@ -111,6 +111,9 @@ bool pool_wait_for_release(struct pool_wait *wait);
 /* The same, or a server process that is ending, or a forked child. */
 bool pool_wait_for_place(struct pool_wait *wait);
 
+/* Whether there is a place whose server process is still ending. */
+bool pool_has_ending(void);
+
 /* Whether a session in the line was told that it may come for a backend. */
 static inline bool pool_is_called(const struct session *session)
 {

@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <time.h>
 
-/* How soon a session that awaits the server is told to ask again: see comes_by_itself. */
+/* How soon a session that awaits the server is told to ask again, whom nothing else would tell. */
 #define ASK_AGAIN_MS 1000
 
 /* How long a session that was told to come for a backend is expected. */
@@ -267,8 +267,8 @@ void pool_await_until(struct session *session, int64_t until_ms)
 	pool_still_awaited(session);
 }
 
-/* Nobody gives it a sign: the server comes back, or lets go of a place, when it likes. */
-static bool comes_by_itself(const struct session *session)
+/* Whoever waits may look for a place that will be free when its server process likes. */
+bool pool_has_ending(void)
 {
 	bool ending = false;
 
@@ -276,7 +276,7 @@ static bool comes_by_itself(const struct session *session)
 	for (struct backend *backend = pool_first(); backend && !ending; backend = backend->next)
 		ending = backend->state == BACKEND_ENDING;
 	pool_unlock();
-	return ending || session->away_until_ms;
+	return ending;
 }
 
 void pool_still_awaited(struct session *session)
@@ -286,11 +286,10 @@ void pool_still_awaited(struct session *session)
 	if (!session->awaiting)
 		return;
 	bool called = pool_is_called(session);
-	if (comes_by_itself(session)) {
-		pool_call(session, called = true);
-		left_ms = pool_smaller(left_ms, ASK_AGAIN_MS);
-	} else if (called)
+	if (called && !session->away_until_ms)
 		left_ms = 0;
+	else if (session->away_until_ms || pool_has_ending())
+		left_ms = pool_smaller(left_ms, ASK_AGAIN_MS);
 	descriptor_await(session, left_ms);
 	/* A sign that came in between was given to a descriptor that is gone. */
 	if (!called && pool_is_called(session))

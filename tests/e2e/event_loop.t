@@ -36,6 +36,13 @@ for my $kind (qw(poll select epoll epoll-anew)) {
 	};
 }
 
+subtest 'while a server process takes its time to end' => sub {
+	my $began = time;
+	my $result = leashed({ PQLEASH_LIMIT => 2, PQLEASH_POOL_TIMEOUT => 30, PQLEASH_CONNECT_TIMEOUT => 30 }, $event_loop, 'poll', 6, 20, 0.002, 8);
+	like($result->{out}, qr/\A120 of 120 answers right\n/, 'every answer is right') or diag($result->{err});
+	cmp_ok(time - $began, '<', 4, 'nobody waits for its place, as there is another one');
+};
+
 subtest 'one connection' => sub { same(1, 'epoll', 10, 20) };
 
 # A loop that spun, or waited, would show it here: there is nothing to do for two thirds of a second at a time.

@@ -4,9 +4,10 @@
  * often the loop was woken for each, and how long the longest call of libpq took.
  *
  * usage: event_loop poll|select|epoll|epoll-anew CONNECTIONS QUERIES-EACH
- *                   [SECONDS-TO-SLEEP-IN-THE-SERVER]
+ *                   [SECONDS-TO-SLEEP-IN-THE-SERVER [SECONDS-OF-ANOTHER]]
  * epoll registers a descriptor once and changes that only when it wants something else; epoll-anew
- * makes an epoll instance for every wait.
+ * makes an epoll instance for every wait. The other connection was finished in the middle of a
+ * statement that goes on for so long.
  */
 #include <errno.h>
 #include <libpq-fe.h>
@@ -235,11 +236,21 @@ static void start_all(struct client *clients, int count)
 	}
 }
 
+static void finish_at_work(const char *seconds_more)
+{
+	PGconn *conn = PQconnectdb("");
+	char query[64];
+
+	snprintf(query, sizeof query, "SELECT pg_sleep(%s)", seconds_more);
+	PQsendQuery(conn, query);
+	PQfinish(conn);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 4) {
 		fputs("usage: event_loop poll|select|epoll|epoll-anew CONNECTIONS QUERIES-EACH "
-		      "[SECONDS]\n",
+		      "[SECONDS [SECONDS-OF-ANOTHER]]\n",
 		    stderr);
 		return 2;
 	}
@@ -250,6 +261,8 @@ int main(int argc, char **argv)
 	queries = atoi(argv[3]);
 	if (argc > 4)
 		seconds = argv[4];
+	if (argc > 5)
+		finish_at_work(argv[5]);
 	start_all(clients, count);
 	for (int i = 0; use_epoll && i < count; i++)
 		watch(epoll, &clients[i]);
