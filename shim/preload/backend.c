@@ -180,6 +180,17 @@ static bool is_answer(const PGresult *result, int columns)
 	       REAL(PQnfields)(result) == columns;
 }
 
+const char *backend_isolation(const struct backend *backend)
+{
+	/* Told by PostgreSQL 14 and later. */
+	const char *read_only =
+	    REAL(PQparameterStatus)(backend->conn, "default_transaction_read_only");
+
+	return read_only && strcmp(read_only, "off") == 0
+		   ? ""
+		   : "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; ";
+}
+
 /*
  * What has to be asked once of every connection: whether its role has a default role (DISCARD ALL
  * does not give that back), and which custom settings the database's functions may set behind our
@@ -292,7 +303,7 @@ bool backend_examine_begin(struct backend *backend)
 	backend->examined = true;
 	/* Where the question cannot be asked, the safe answer is to reuse nothing. */
 	backend->never_reset = true;
-	text_add(&query, "%s", examine_query);
+	text_add(&query, "%s%s", backend_isolation(backend), examine_query);
 	add_process_query(&query);
 	char *text = text_take(&query);
 	backend_hush(backend);
@@ -591,10 +602,7 @@ static void forget_notifies(struct backend *backend)
 		REAL(PQfreemem)(notify);
 }
 
-/*
- * DISCARD ALL takes a snapshot. Where transactions are serializable, read-only and deferrable by
- * default it would wait for the end of others, which may be this same program's.
- */
+/* DISCARD ALL takes a snapshot: see backend_isolation. It cannot be in a message with anything. */
 static void allow_discard(struct backend *backend)
 {
 	const char *value = REAL(PQparameterStatus)(backend->conn, "default_transaction_read_only");
@@ -650,6 +658,7 @@ static bool see_after_reset(struct backend *backend)
 	backend->stain_count = 0;
 	if ((count == 0 && settings()->statement_timeout_ms == 0) || backend->target->pgbouncer)
 		return true;
+	text_add_string(&query, backend_isolation(backend));
 	add_process_query(&query);
 	for (size_t i = 0; i < count; i++)
 		text_add(&query, ", pg_catalog.current_setting('%s', true)", custom_name(i));
@@ -698,6 +707,7 @@ void backend_guard(struct backend *backend)
 {
 	struct text query = {0};
 
+	text_add_string(&query, backend_isolation(backend));
 	add_process_query(&query);
 	char *text = text_take(&query);
 	PGresult *row = text ? backend_query(backend, text) : NULL;

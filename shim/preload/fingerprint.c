@@ -18,10 +18,7 @@
 
 enum column { ROLE, SESSION_AUTHORIZATION, TEMPORARY_SCHEMA };
 
-/* One message, hence one transaction. */
-static const char isolation_query[] = "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; ";
-
-/* One row. */
+/* One row. With what follows one message, hence one transaction. */
 static const char state_query[] =
     "SELECT pg_catalog.current_setting('role'), "
     "pg_catalog.current_setting('session_authorization'), "
@@ -46,23 +43,11 @@ static const char temporary_query[] =
 static const char settings_query[] = "; SHOW ALL";
 #define VALUE 1
 
-/*
- * As in a capture, but only where a transaction of ours might have to wait for others: this takes
- * the server a tenth of the time of all the rest. PostgreSQL 14 and later tell what the default is.
- */
-static const char *isolation(const struct backend *backend)
-{
-	const char *read_only =
-	    REAL(PQparameterStatus)(backend->conn, "default_transaction_read_only");
-
-	return read_only && strcmp(read_only, "off") == 0 ? "" : isolation_query;
-}
-
 static char *write_query(const struct backend *backend, size_t customs)
 {
 	struct text query = {0};
 
-	text_add(&query, "%s%s%s", isolation(backend), state_query,
+	text_add(&query, "%s%s%s", backend_isolation(backend), state_query,
 	    backend->has_temporary ? temporary_query : "");
 	for (size_t i = 0; i < customs; i++)
 		text_add(&query, ", pg_catalog.current_setting('%s', true)", custom_name(i));

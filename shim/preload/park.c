@@ -663,6 +663,20 @@ static char *restore_most(const struct snapshot *snapshot, struct backend *backe
 	return error;
 }
 
+/* Whether our statements would wait for other transactions to end: see backend_isolation. */
+static bool may_wait(const struct backend *backend)
+{
+	return backend_isolation(backend)[0];
+}
+
+static char *stop_waiting(struct backend *backend)
+{
+	if (!may_wait(backend))
+		return NULL;
+	return failure(backend, backend_query(backend, "SET default_transaction_deferrable = off"),
+	    "its state");
+}
+
 static void add_literal(struct text *query, PGconn *conn, const char *value)
 {
 	char *literal = REAL(PQescapeLiteral)(conn, value, strlen(value));
@@ -691,7 +705,11 @@ static char *restore_last(const struct snapshot *snapshot, struct backend *backe
 	struct text query = {0};
 	const char *before = "SELECT ";
 
-	text_add_string(&query, any_prepared(snapshot) ? "RESET lock_timeout; " : ";");
+	text_add_string(&query, ";");
+	if (may_wait(backend))
+		text_add_string(&query, "RESET default_transaction_deferrable; ");
+	if (any_prepared(snapshot))
+		text_add_string(&query, "RESET lock_timeout; ");
 	for (int row = 0; row < REAL(PQntuples)(snapshot->rows); row++) {
 		const char *value = last_value(snapshot, row);
 
@@ -716,7 +734,9 @@ bool snapshot_restore(const struct snapshot *snapshot, struct backend *backend, 
 	char *error;
 
 	backend_talk(backend);
-	error = use_server_encoding(backend);
+	error = stop_waiting(backend);
+	if (!error)
+		error = use_server_encoding(backend);
 	if (!error)
 		error = restore_most(snapshot, backend);
 	if (!error)

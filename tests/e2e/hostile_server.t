@@ -23,9 +23,10 @@ my @turns = ('open a ', 'exec a SET work_mem = 1', 'open b ', 'exec b SELECT 2',
 my $known = qr/\A(?:
 	Q[ ](?:SET[ ]work_mem|SELECT[ ]\d)|
 	Q[ ]SET[ ]LOCAL[ ]TRANSACTION[ ]ISOLATION[ ]LEVEL[ ]READ[ ]COMMITTED;[ ]SELECT[ ]pg_catalog\.current_setting\('(?:statement_timeout|role)'\)|
-	Q[ ]SELECT[ ]'role'[ ]FROM|
+	Q[ ](?:SET[ ]LOCAL[ ]TRANSACTION[ ]ISOLATION[ ]LEVEL[ ]READ[ ]COMMITTED;[ ])?SELECT[ ]'role'[ ]FROM|
+	Q[ ]SET[ ]default_transaction_deferrable[ ]=[ ]off\z|
 	Q[ ](?:DISCARD[ ]ALL|ROLLBACK|RESET[ ]client_encoding)\z|
-	Q[ ](?:;|RESET[ ]lock_timeout;[ ])(?:SELECT[ ](?:(?:,[ ])?pg_catalog\.set_config\('(?:[^'\\]|'')*',[ ]'(?:[^'\\]|'')*',[ ]false\))+)?\z|
+	Q[ ];(?:RESET[ ](?:lock_timeout|default_transaction_deferrable);[ ])*(?:SELECT[ ](?:(?:,[ ])?pg_catalog\.set_config\('(?:[^'\\]|'')*',[ ]'(?:[^'\\]|'')*',[ ]false\))+)?\z|
 	P[ ][ ]SET[ ]lock_timeout[ ]=[ ]\d+\z|
 	P[ ][ ]SELECT[ ](?:(?:,[ ])?pg_catalog\.set_config\(\$\d+,[ ]\$\d+,[ ]false\))+\z|
 	P[ ][ ]SELECT[ ]pg_catalog\.set_config\('client_encoding',[ ]\$1,[ ]false\)\z|
@@ -113,7 +114,7 @@ survives('SQL in the names and values of settings', { state => [ @defaults, sett
 survives('SQL in the login', { login => [ 0, $sql, $sql, 0, $sql, 'UTF8', 0 ], state => [ @defaults, setting('a', 'b') ] },
 	moved => 1, then => sub { ok(scalar(grep { /^B .*DROP TABLE x/ } @{ $_[1] }), 'it is a parameter') });
 survives('SQL in a timeout', { login => [ $sql, 'none', 'u', 0, 'UTF8', 'UTF8', 0 ], state => [ @defaults, setting('a', 'b'), setting('lock_timeout', $sql) ] },
-	moved => 1, then => sub { ok(scalar(grep { /^Q ;SELECT .*''\); DROP TABLE x/ } @{ $_[1] }), 'it is quoted') });
+	moved => 1, then => sub { ok(scalar(grep { /^Q ;.*SELECT .*''\); DROP TABLE x/ } @{ $_[1] }), 'it is quoted') });
 survives('SQL in a prepared statement', { state => [ @defaults, prepared(qq{a"; $sql}, "SELECT 1; $sql", '{23}') ] }, allowed => qr/\AP a"; /,
 	moved => 1, then => sub { is(scalar(grep { /^P a"; .* SELECT 1; / } @{ $_[1] }) > 0, 1, 'it is prepared by its name, and not executed') });
 for my $text ('DROP TABLE x', "PREPARE a AS SELECT 1; DROP TABLE x", "/* */ PREPARE a AS SELECT 1") {

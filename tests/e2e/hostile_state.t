@@ -152,6 +152,22 @@ is_unseen('a deferrable session is moved while a serializable transaction is ope
 	sql('SHOW default_transaction_isolation'), sql('SHOW transaction_deferrable'),
 	'exec writer COMMIT', sql('EXECUTE p'), 'exec writer DROP TABLE serial');
 
+# What of ours looks at the server must not wait for a transaction that only this program can end.
+subtest 'logins whose transactions wait for those of others' => sub {
+	my $login = q{options='-c default_transaction_isolation=serializable -c default_transaction_read_only=on -c default_transaction_deferrable=on'};
+	my $begin = 'BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE NOT DEFERRABLE';
+	psql_value('CREATE TABLE waited_for (n int)');
+	my @script = ("open w $login", 'exec w SELECT 1', (map { ("open $_ $login", "exec $_ SET default_transaction_deferrable = off", "exec $_ PREPARE p AS SELECT 3") } qw(a b)),
+		'exec a SELECT 1', 'exec b SELECT 1', "exec w $begin", 'exec w SELECT count(*) FROM waited_for', 'exec w INSERT INTO waited_for VALUES (1)',
+		'exec a SELECT 2', 'exec b SELECT 2', "open c $login", 'exec c SHOW default_transaction_deferrable', 'exec w ROLLBACK',
+		map { ("exec $_ SHOW default_transaction_deferrable", "exec $_ SHOW lock_timeout") } qw(a b c));
+	my ($direct, $leashed) = (play_direct(@script), play_leashed({ PQLEASH_LIMIT => 2, TIMEOUT => 60 }, @script));
+	psql_value('DROP TABLE waited_for');
+	is(errors_in($direct), 0, 'nothing fails');
+	is(first_difference($direct, $leashed), '', 'no step answers differently') or diag($leashed->{err});
+	like($leashed->{counts}, qr/backends 2/, '... in two backends');
+};
+
 my @shadows = (
 	'CREATE SCHEMA shadow',
 	q{CREATE FUNCTION shadow.trap() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'shadowed'; END $$},

@@ -50,7 +50,7 @@ sub _subject
 	my ($query) = @_;
 	return 'capture' if $query =~ /'setting' AS kind/;
 	return 'fingerprint' if $query =~ /SHOW ALL$/;
-	return 'examine' if $query =~ /^SELECT 'role' FROM/;
+	return 'examine' if $query =~ /^(?:SET LOCAL .*?; )?SELECT 'role' FROM/;
 	return 'discard' if $query eq 'DISCARD ALL';
 	return 'stains' if $query =~ /^SELECT pg_catalog\.current_setting\(/;
 	return 'set' if $query =~ /^(?:SET|RESET|ROLLBACK)/;
