@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -175,7 +176,17 @@ static int move_up(int descriptor)
  */
 static bool identify(int descriptor, struct statx *identity)
 {
-	return statx(descriptor, "", AT_EMPTY_PATH, STATX_INO, identity) == 0;
+	struct stat status;
+
+	if (statx(descriptor, "", AT_EMPTY_PATH, STATX_INO, identity) == 0)
+		return true;
+	/* Some containers forbid that. */
+	if (fstat(descriptor, &status) != 0)
+		return false;
+	identity->stx_ino = status.st_ino;
+	identity->stx_dev_major = major(status.st_dev);
+	identity->stx_dev_minor = minor(status.st_dev);
+	return true;
 }
 
 static bool is_the_file(int descriptor)

@@ -106,6 +106,16 @@ subtest 'a program that closes all descriptors' => sub {
 	is(leaks_in(reported({}, 'report', $in)), 2, 'both connections are told');
 };
 
+subtest 'a container that forbids statx' => sub {
+	my ($in, $own, $calls) = (fresh(), "$folder/own", "$folder/calls");
+	plan skip_all => 'for the object alone' if $ENV{PQLEASH_TEST_PRELOAD};
+	my $result = run({ LD_PRELOAD => undef, PQLEASH => 1, PQLEASH_TRACE => $in }, 'strace', '-f', '-o', $calls, '-e', 'inject=statx:error=EPERM', '-e', 'trace=statx',
+		'-E', 'LD_PRELOAD=' . build_dir() . '/libpqleash.so', "$subjects/closes", $own);
+	cmp_ok(() = contents($calls) =~ /statx\(.*EPERM/g, '>', 1, 'it is forbidden');
+	is($result->{status}, 0, 'the program works') or diag($result->{out}, $result->{err});
+	is(leaks_in(reported({}, 'report', $in)), 2, 'both connections are told');
+};
+
 subtest 'a full disk' => sub {
 	my $in = fresh();
 	my $result = leashed({ PQLEASH_TRACE => $in }, 'sh', '-c', "trap '' XFSZ; ulimit -f 64; exec $subjects/legacy");
