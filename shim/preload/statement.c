@@ -171,80 +171,69 @@ static size_t custom_length(const char *text)
 		   : 0;
 }
 
-/* Behind one part of a name, quoted or not, and what is blank; NULL when there is none. */
-static const char *after_part(const char *text, bool *dot)
+/* Of longer words the server leaves off the rest, without a word to us. */
+#define MOST_NAME 63
+
+/* A name without its quotes and blanks, as far as it is all of bytes that a plain name has. */
+struct name {
+	char bytes[128];
+	size_t length;
+	bool unreadable;
+};
+
+static void add_to_name(struct name *name, const char *part, size_t length)
 {
-	const char *end = (*text | 0x20) == 'u' && text[1] == '&' ? text + 2 : text;
+	name->unreadable |= length > MOST_NAME || length >= sizeof name->bytes - name->length;
+	for (size_t i = 0; !name->unreadable && i < length; i++) {
+		name->unreadable = part[i] & 0x80 || !(is(part[i], WORD) || part[i] == '.');
+		name->bytes[name->length++] = part[i];
+	}
+}
 
-	if (*end == '"') {
-		const char *begin = end + 1;
+/* Behind one part of a name, quoted or not, and what is blank; NULL when there is none. */
+static const char *after_part(const char *text, bool *dot, struct name *name)
+{
+	bool decoded = (*text | 0x20) == 'u' && text[1] == '&';
+	const char *begin = decoded ? text + 2 : text, *end;
 
-		end = strchr(begin, '"');
+	if (*begin == '"') {
+		end = strchr(++begin, '"');
 		if (!end)
 			return NULL;
 		*dot |= memchr(begin, '.', (size_t)(end - begin)) != NULL;
+		name->unreadable |= decoded;
+		add_to_name(name, begin, (size_t)(end - begin));
 		return skip_blank(end + 1);
 	}
 	for (end = text; is(*end, WORD);)
 		end++;
+	add_to_name(name, text, (size_t)(end - text));
 	return end > text && !isdigit((unsigned char)*text) ? skip_blank(end) : NULL;
-}
-
-/* What follows a name in SET. */
-static bool is_assigned(const char *text)
-{
-	return *text == '=' || after_word(text, "to");
 }
 
 /*
  * Is a custom setting set whose name is not written in one plain word: "a.b", "a"."b", a . b?
  * UPDATE t SET "column" = ... sets none, nor does a sentence in a literal: "All set now. Go to ..."
  */
-static bool sets_hidden_custom(const char *name)
+static bool sets_hidden_custom(const char *text, struct name *name)
 {
 	bool dot = false;
-	const char *rest = after_part(name, &dot);
+	const char *rest = after_part(text, &dot, name);
 
 	while (rest && *rest == '.') {
 		dot = true;
-		rest = after_part(skip_blank(rest + 1), &dot);
+		add_to_name(name, ".", 1);
+		rest = after_part(skip_blank(rest + 1), &dot, name);
 	}
-	return dot && rest && is_assigned(rest);
+	return dot && rest && (*rest == '=' || after_word(rest, "to"));
 }
 
-/* Of longer words the server leaves off the rest, without a word to us. */
-#define MOST_NAME 63
-
-/* A part of a name without its quotes; NULL where it has other bytes than a plain name has. */
-static const char *copy_part(const char *text, char *name, size_t room)
+/* Drivers quote what needs none. False where it is no plain name even so. */
+static bool remember_hidden(const struct name *name)
 {
-	bool quoted = *text == '"';
-	size_t length = 0;
-
-	for (text += quoted; is(*text, WORD) || (quoted && *text == '.'); text++) {
-		if (*text & 0x80 || length == MOST_NAME || strlen(name) + 1 >= room)
-			return NULL;
-		strncat(name, text, 1);
-		length++;
-	}
-	if (!quoted)
-		return skip_blank(text);
-	return text[0] == '"' && text[1] != '"' ? skip_blank(text + 1) : NULL;
-}
-
-/* Drivers quote what needs none: "a.b", "a"."b". False where it is no plain name even so. */
-static bool remember_parts(const char *text)
-{
-	char name[128] = "";
-
-	while ((text = copy_part(text, name, sizeof name)) && *text == '.') {
-		strncat(name, ".", sizeof name - strlen(name) - 1);
-		text = skip_blank(text + 1);
-	}
-	size_t length = strlen(name);
-	if (!text || !is_assigned(text) || custom_length(name) != length || length == 0)
+	if (name->unreadable || custom_length(name->bytes) != name->length || name->length == 0)
 		return false;
-	custom_intern(name, length);
+	custom_intern(name->bytes, name->length);
 	return true;
 }
 
@@ -267,11 +256,12 @@ static unsigned scan_set(const char *text, char before)
 {
 	const char *name = name_to_set(text);
 	size_t length = custom_length(name);
+	struct name hidden = {0};
 
 	if (length && length <= MOST_NAME && name[length] != '&' &&
 	    *skip_blank(name + length) != '.')
 		custom_intern(name, length);
-	else if (sets_hidden_custom(name) && !remember_parts(name))
+	else if (sets_hidden_custom(name, &hidden) && !remember_hidden(&hidden))
 		return STATEMENT_SETS | STATEMENT_SETS_UNKNOWN;
 	if ((before == '\'' || before == '$') && is(name[-1], BLANK) && *name &&
 	    strchr("%'$", *name))
