@@ -180,15 +180,23 @@ static bool is_answer(const PGresult *result, int columns)
 	       REAL(PQnfields)(result) == columns;
 }
 
+/* PostgreSQL 14 and later tell whether transactions are read-only by default, "on" or "off". */
+static bool tells_read_only(const struct backend *backend, const char *expected)
+{
+	const char *value = REAL(PQparameterStatus)(backend->conn, "default_transaction_read_only");
+
+	return value && strcmp(value, expected) == 0;
+}
+
+bool backend_may_wait(const struct backend *backend)
+{
+	return !tells_read_only(backend, "off");
+}
+
 const char *backend_isolation(const struct backend *backend)
 {
-	/* Told by PostgreSQL 14 and later. */
-	const char *read_only =
-	    REAL(PQparameterStatus)(backend->conn, "default_transaction_read_only");
-
-	return read_only && strcmp(read_only, "off") == 0
-		   ? ""
-		   : "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; ";
+	return backend_may_wait(backend) ? "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; "
+					 : "";
 }
 
 /*
@@ -602,12 +610,10 @@ static void forget_notifies(struct backend *backend)
 		REAL(PQfreemem)(notify);
 }
 
-/* DISCARD ALL takes a snapshot: see backend_isolation. It cannot be in a message with anything. */
+/* DISCARD ALL takes a snapshot: see backend_may_wait. It cannot be in a message with anything. */
 static void allow_discard(struct backend *backend)
 {
-	const char *value = REAL(PQparameterStatus)(backend->conn, "default_transaction_read_only");
-
-	if (value && strcmp(value, "on") == 0)
+	if (tells_read_only(backend, "on"))
 		REAL(PQclear)(backend_query(backend, "SET default_transaction_read_only = off"));
 }
 

@@ -137,9 +137,14 @@ bool backend_settle(struct backend *backend);
 void backend_guard(struct backend *backend);
 
 /*
- * What a message of ours begins with that looks at the server: where transactions are serializable,
- * read-only and deferrable by default, it would wait for the end of others, which may be this same
- * program's. "" where they surely are not: it takes the server a tenth of the time of our questions.
+ * Where transactions are serializable, read-only and deferrable by default, a statement of ours would
+ * wait for the end of others, which may be this same program's. False where they surely are not.
+ */
+bool backend_may_wait(const struct backend *backend);
+
+/*
+ * What a message begins with so that it does not; "" where it would not anyway: it takes the server
+ * a tenth of the time of our questions.
  */
 const char *backend_isolation(const struct backend *backend);
 

@@ -663,15 +663,9 @@ static char *restore_most(const struct snapshot *snapshot, struct backend *backe
 	return error;
 }
 
-/* Whether our statements would wait for other transactions to end: see backend_isolation. */
-static bool may_wait(const struct backend *backend)
-{
-	return backend_isolation(backend)[0];
-}
-
 static char *stop_waiting(struct backend *backend)
 {
-	if (!may_wait(backend))
+	if (!backend_may_wait(backend))
 		return NULL;
 	return failure(backend, backend_query(backend, "SET default_transaction_deferrable = off"),
 	    "its state");
@@ -706,7 +700,7 @@ static char *restore_last(const struct snapshot *snapshot, struct backend *backe
 	const char *before = "SELECT ";
 
 	text_add_string(&query, ";");
-	if (may_wait(backend))
+	if (backend_may_wait(backend))
 		text_add_string(&query, "RESET default_transaction_deferrable; ");
 	if (any_prepared(snapshot))
 		text_add_string(&query, "RESET lock_timeout; ");
