@@ -19,7 +19,7 @@
 /* How long a session that was told to come for a backend is expected. */
 #define SIGN_HOLDS_MS 20
 
-/* Nothing tells when a forked child has ended, or a release while an end is waited for: they are looked for. */
+/* Nothing tells of the end of a forked child, or of a release while an end is waited for. */
 #define LOOK_AGAIN_MS 10L
 
 static pthread_cond_t changed;
@@ -175,22 +175,36 @@ static void stop_waiting_for(struct backend *ending)
 	pool_unlock();
 }
 
+/* Under the lock. */
+static struct backend *find_ending(void)
+{
+	struct backend *backend = pool_first();
+
+	while (backend && backend->state != BACKEND_ENDING)
+		backend = backend->next;
+	return backend;
+}
+
+bool pool_has_ending(void)
+{
+	pool_lock();
+	bool found = find_ending() != NULL;
+	pool_unlock();
+	return found;
+}
+
 /*
  * A place that will be free as soon as its server process has ended; false when none was in time.
  * Other threads may release one sooner: neither is waited for without a look at the other.
  */
 static bool wait_for_ending(int64_t deadline_ms)
 {
-	struct backend *ending = NULL;
 	int64_t until_ms = process_clock_ms() + LOOK_AGAIN_MS;
 
 	if (until_ms > deadline_ms || !process_has_threads())
 		until_ms = deadline_ms;
-
 	pool_lock();
-	for (struct backend *backend = pool_first(); backend && !ending; backend = backend->next)
-		if (backend->state == BACKEND_ENDING)
-			ending = backend;
+	struct backend *ending = find_ending();
 	if (ending)
 		ending->state = BACKEND_TAKEN;
 	waits.ending = ending;
@@ -234,6 +248,14 @@ void pool_repair_waits(void)
 
 /* ---- The line ---- */
 
+/* Under the lock. */
+static void append(struct session *session)
+{
+	session->next_awaiting = NULL;
+	*last_awaiting = session;
+	last_awaiting = &session->next_awaiting;
+}
+
 static void join_line(struct session *session, int64_t until_ms)
 {
 	pool_lock();
@@ -243,9 +265,7 @@ static void join_line(struct session *session, int64_t until_ms)
 		pool_call(session, session->away_until_ms != 0);
 		session->awaiting_since = __atomic_load_n(&session_clock, __ATOMIC_RELAXED);
 		session->awaiting_until_ms = until_ms;
-		session->next_awaiting = NULL;
-		*last_awaiting = session;
-		last_awaiting = &session->next_awaiting;
+		append(session);
 		__atomic_add_fetch(&session_awaited, 1, __ATOMIC_SEQ_CST);
 		__atomic_add_fetch(&awaiting_count, 1, __ATOMIC_SEQ_CST);
 	}
@@ -265,18 +285,6 @@ void pool_await_until(struct session *session, int64_t until_ms)
 	pool_stop_awaiting(session);
 	join_line(session, until_ms);
 	pool_still_awaited(session);
-}
-
-/* Whoever waits may look for a place that will be free when its server process likes. */
-bool pool_has_ending(void)
-{
-	bool ending = false;
-
-	pool_lock();
-	for (struct backend *backend = pool_first(); backend && !ending; backend = backend->next)
-		ending = backend->state == BACKEND_ENDING;
-	pool_unlock();
-	return ending;
 }
 
 void pool_still_awaited(struct session *session)
@@ -338,9 +346,7 @@ static void wake_first_awaiting(void)
 		return;
 	last_ms = process_clock_ms();
 	leave_line(first);
-	first->next_awaiting = NULL;
-	*last_awaiting = first;
-	last_awaiting = &first->next_awaiting;
+	append(first);
 	pool_call(first, true);
 	descriptor_wake(first);
 }
