@@ -1,21 +1,11 @@
 /* PQcancel, with an object made at connect and one made when the statement runs. */
 #include "corpus.h"
 
-static void say_nothing(void *argument, const char *message)
-{
-	(void)argument;
-	(void)message;
-}
-
-/* It is cancelled when the server has told that it works on the statement, so never in vain. */
 static void cancel_sleep(const char *who, PGconn *conn, PGcancel *made_at_connect)
 {
-	static const char sleep_long[] =
-	    "DO $$ BEGIN RAISE NOTICE 'begun'; PERFORM pg_sleep(20); END $$";
 	char error[256] = "";
 
-	printf("%s: sent %d\n", who, PQsendQuery(conn, sleep_long));
-	wait_for_input(conn);
+	begin_sleep(who, conn);
 	PGcancel *cancel = made_at_connect ? made_at_connect : PQgetCancel(conn);
 	printf("%s: cancelled %d [%s]\n", who, PQcancel(cancel, error, sizeof error), error);
 	drain(who, conn);
@@ -32,9 +22,7 @@ int main(void)
 
 	open_sessions(conns, COUNT(conns));
 	for (int i = 0; i < COUNT(conns); i++) {
-		PQsetNoticeProcessor(conns[i], say_nothing, NULL);
-		/* Whether it already sleeps is chance. */
-		PQsetErrorContextVisibility(conns[i], PQSHOW_CONTEXT_NEVER);
+		hush(conns[i]);
 		cancels[i] = PQgetCancel(conns[i]);
 		printf("%s: cancel object %d\n", name_of(i), cancels[i] != NULL);
 	}

@@ -3,25 +3,6 @@
 #include "corpus.h"
 
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
-static void say_nothing(void *argument, const char *message)
-{
-	(void)argument;
-	(void)message;
-}
-
-/* The server tells when it works on the statement, so it is never cancelled in vain. */
-static void begin_sleep(const char *who, PGconn *conn)
-{
-	static const char sleep_long[] =
-	    "DO $$ BEGIN RAISE NOTICE 'begun'; PERFORM pg_sleep(20); END $$";
-
-	if (!PQsendQuery(conn, sleep_long)) {
-		printf("%s: %s", who, PQerrorMessage(conn));
-		exit(1);
-	}
-	wait_for_input(conn);
-}
-
 static void show_cancel(const char *what, const PGcancelConn *cancel)
 {
 	printf("%s: status %d, socket %d, error [%s]\n", what, (int)PQcancelStatus(cancel),
@@ -49,8 +30,7 @@ int main(void)
 
 	open_sessions(conns, COUNT(conns));
 	for (int i = 0; i < COUNT(conns); i++) {
-		PQsetNoticeProcessor(conns[i], say_nothing, NULL);
-		PQsetErrorContextVisibility(conns[i], PQSHOW_CONTEXT_NEVER);
+		hush(conns[i]);
 		cancels[i] = PQcancelCreate(conns[i]);
 		show_cancel("made", cancels[i]);
 	}

@@ -168,4 +168,30 @@ static inline void wait_for_input(PGconn *conn)
 	poll(&descriptor, 1, 10000);
 }
 
+static inline void say_nothing(void *argument, const char *message)
+{
+	(void)argument;
+	(void)message;
+}
+
+/* Of one whose statements are cancelled: where in its function one is by then is chance. */
+static inline void hush(PGconn *conn)
+{
+	PQsetNoticeProcessor(conn, say_nothing, NULL);
+	PQsetErrorContextVisibility(conn, PQSHOW_CONTEXT_NEVER);
+}
+
+/* The server tells when it works on the statement, so it is never cancelled in vain. */
+static inline void begin_sleep(const char *who, PGconn *conn)
+{
+	static const char sleep_long[] =
+	    "DO $$ BEGIN RAISE NOTICE 'begun'; PERFORM pg_sleep(20); END $$";
+	int sent = PQsendQuery(conn, sleep_long);
+
+	printf("%s: sent %d\n", who, sent);
+	if (!sent)
+		exit(1);
+	wait_for_input(conn);
+}
+
 #endif
